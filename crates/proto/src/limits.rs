@@ -1,0 +1,95 @@
+//! Every limit of the protocol in one place, and how the limits relate.
+//!
+//! Docs and error texts quote these; a limit that an operator can meet has a flag in the binary, with its default here.
+
+use std::time::Duration;
+
+/// The well-known port of the index.
+pub const INDEX_PORT: u16 = 7734;
+
+/// Longest line in bytes, its line end not counted.
+pub const LINE_BYTES_MAX: usize = 8 * 1024;
+/// Longest request or answer head in bytes, line ends counted.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Most header lines in one request.
+pub const HEADERS_MAX: usize = 32;
+/// Longest title in bytes of UTF-8.
+pub const TITLE_BYTES_MAX: usize = 512;
+/// Longest host name in bytes (RFC 1035, section 2.3.4).
+pub const HOST_BYTES_MAX: usize = 255;
+
+/// Silence after which a request without an empty line is complete, when its lines end in LF.
+pub const QUIET_LF: Duration = Duration::from_millis(40);
+/// The same when its lines end in CRLF, or when its last line has no end.
+pub const QUIET_CRLF: Duration = Duration::from_millis(300);
+/// A request that stays incomplete is refused this long after its first byte.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Silence after which an answer whose end is not marked is complete.
+pub const ANSWER_QUIET: Duration = Duration::from_millis(200);
+/// Longest wait for the first byte, and between two bytes, of an answer.
+pub const ANSWER_STALL: Duration = Duration::from_secs(10);
+/// Longest answer that is held in memory, in bytes (a LOOKUP; an ADD is far below).
+pub const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Longest answer that is streamed, in bytes (a LIST of 1.0).
+pub const LIST_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Most sources of one file that a downloader tries.
+pub const SOURCES_MAX: usize = 200;
+
+/// Longest request that we write, in bytes: existing indexes read once, with a buffer of this size.
+pub const REQUEST_BYTES_MAX: usize = 1024;
+/// Longest GET head that we write, in bytes: existing downloaders read it once, with a buffer of this size.
+pub const GET_HEAD_BYTES_MAX: usize = 1024;
+/// How long the head of a GET answer travels alone before its body follows, for programs that take
+/// the first segment for the head. Measured: 0 ms lost data for four clients of six, 20 ms for none.
+pub const GET_HEAD_ALONE: Duration = Duration::from_millis(100);
+
+/// Most records of one connection.
+pub const RECORDS_PER_SESSION_MAX: usize = 100_000;
+/// Most records of an index.
+pub const RECORDS_MAX: usize = 20_000_000;
+/// Largest file that is fetched, in bytes: 1 TiB.
+pub const FILE_BYTES_MAX: u64 = 1 << 40;
+
+/// A reader that takes no byte for this long is cut off.
+pub const WRITE_STALL: Duration = Duration::from_secs(30);
+/// The same for a reader of a file.
+pub const UPLOAD_STALL: Duration = Duration::from_secs(60);
+/// How long a closing side waits for the other to finish.
+pub const LINGER: Duration = Duration::from_secs(1);
+/// Longest attempt to connect to one address.
+pub const CONNECT_ADDRESS: Duration = Duration::from_secs(5);
+/// Longest attempt to connect to one host, its name's resolution and all of its addresses included.
+pub const CONNECT_TOTAL: Duration = Duration::from_secs(15);
+/// Longest look-up of a name that a peer claims.
+pub const RESOLVE: Duration = Duration::from_secs(1);
+
+/// Connections from one address (IPv4) or one /64 (IPv6).
+pub const CONNECTIONS_PER_ADDRESS: usize = 256;
+/// File descriptors that are kept free of connections.
+pub const DESCRIPTORS_RESERVED: usize = 256;
+/// Uploads that run at once; more wait in a queue.
+pub const UPLOADS_MAX: usize = 64;
+/// Connections of an upload server, those included that wait for their turn.
+pub const UPLOAD_CONNECTIONS_MAX: usize = 512;
+
+/// Reconnecting: the first try comes within this time.
+pub const RECONNECT_FIRST: Duration = Duration::from_secs(5);
+/// Reconnecting: the longest pause between two tries.
+pub const RECONNECT_CAP: Duration = Duration::from_secs(60);
+
+/// Request lines shown in one second; the rest is counted.
+pub const LOG_LINES_PER_SECOND: u32 = 200;
+
+const _: () = {
+    assert!(LINE_BYTES_MAX < HEAD_BYTES_MAX, "a head must hold at least one line of full length");
+    assert!(
+        TITLE_BYTES_MAX + HOST_BYTES_MAX + 64 <= REQUEST_BYTES_MAX,
+        "a request of ours must fit one read"
+    );
+    assert!(TITLE_BYTES_MAX + HOST_BYTES_MAX + 64 <= LINE_BYTES_MAX, "every record must fit a line");
+    assert!(QUIET_LF.as_millis() < QUIET_CRLF.as_millis());
+    assert!(QUIET_CRLF.as_millis() * 5 < REQUEST_DEADLINE.as_millis());
+    assert!(RECORDS_PER_SESSION_MAX <= RECORDS_MAX);
+    assert!(UPLOADS_MAX < UPLOAD_CONNECTIONS_MAX);
+};

@@ -1,0 +1,125 @@
+//! Why a request is refused. On the wire every refusal of 1.0 is a bare status; the reason is for the log.
+
+use super::departure::Departure;
+use super::framing::Framing;
+use super::status::Status;
+use crate::limits;
+use crate::value::ValueError;
+
+/// The headers that requests of 1.0 may need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// The host of the sender, or the one that is asked.
+    Host,
+    /// The upload port of the sender.
+    Port,
+    /// The title of the RFC.
+    Title,
+    /// The operating system of the sender.
+    Os,
+}
+
+impl std::fmt::Display for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Host => "Host",
+            Self::Port => "Port",
+            Self::Title => "Title",
+            Self::Os => "OS",
+        })
+    }
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The first byte belongs to no request.
+    #[error("this is not P2P-CI: the first byte is no letter")]
+    NotText,
+    /// See [`limits::LINE_BYTES_MAX`].
+    #[error("a line is longer than {} bytes", limits::LINE_BYTES_MAX)]
+    LineTooLong,
+    /// See [`limits::HEAD_BYTES_MAX`].
+    #[error("the request is longer than {} bytes", limits::HEAD_BYTES_MAX)]
+    HeadTooLong,
+    /// See [`limits::HEADERS_MAX`].
+    #[error("more than {} header lines", limits::HEADERS_MAX)]
+    TooManyHeaders,
+    /// See [`limits::REQUEST_DEADLINE`].
+    #[error("still incomplete {} s after its first byte", limits::REQUEST_DEADLINE.as_secs())]
+    Incomplete,
+    /// The connection ended within the request.
+    #[error("the connection ended in the middle of the request")]
+    EndOfFile,
+    /// Not `METHOD RFC NUMBER VERSION` or `LIST ALL VERSION`.
+    #[error("the request line is not 'METHOD RFC NUMBER P2P-CI/1.0' or 'LIST ALL P2P-CI/1.0'")]
+    RequestLine,
+    /// The number in the request line is none.
+    #[error("the RFC number is {0}")]
+    Number(ValueError),
+    /// A method that is neither ADD, LOOKUP, LIST nor GET.
+    #[error("the method is none of ADD, LOOKUP, LIST and GET")]
+    UnknownMethod,
+    /// A version that we don't speak.
+    #[error("the version is not P2P-CI/1.0")]
+    Version,
+    /// A header line without a colon.
+    #[error("a header line has no colon")]
+    NoColon,
+    /// The same header twice.
+    #[error("the '{0}' header comes twice")]
+    Duplicate(Field),
+    /// A header that the method needs.
+    #[error("the '{0}' header is missing")]
+    Missing(Field),
+    /// A header's value is not what it must be.
+    #[error("the value of '{0}' is {1}")]
+    Value(Field, ValueError),
+    /// Requests of P2P-CI have no body; a length of one puts the framing in doubt.
+    #[error("a P2P-CI request has no body, but a header announces one")]
+    Body,
+    /// Refused by strict reading only.
+    #[error("strict reading: {0}")]
+    Strict(Departure),
+    /// A good request at the wrong kind of server.
+    #[error("{0}")]
+    NotServedHere(&'static str),
+    /// See [`limits::RECORDS_PER_SESSION_MAX`] and [`limits::RECORDS_MAX`].
+    #[error("the limit of {0} records is reached")]
+    TooManyRecords(usize),
+}
+
+impl Reason {
+    /// The status that says so in 1.0.
+    pub fn status(self) -> Status {
+        match self {
+            Self::Version => Status::VersionNotSupported,
+            _ => Status::BadRequest,
+        }
+    }
+
+    /// Whether the place where the next request begins is in doubt, so that the connection must close.
+    pub fn closes(self) -> bool {
+        matches!(
+            self,
+            Self::NotText
+                | Self::LineTooLong
+                | Self::HeadTooLong
+                | Self::TooManyHeaders
+                | Self::Incomplete
+                | Self::EndOfFile
+                | Self::Body
+        )
+    }
+}
+
+/// A refused request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal<'a> {
+    /// Why.
+    pub reason: Reason,
+    /// How the request was framed, as far as could be told.
+    pub framing: Framing,
+    /// What was read of the request, for the log.
+    pub raw: &'a [u8],
+}
