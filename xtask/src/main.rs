@@ -1,2 +1,101 @@
-//! Own commands.
-fn main() {}
+//! The project's own commands, `cargo xtask NAME`: one place that says how the project is tested, in Rust instead of shell
+//! so that it is checked like everything else.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool of its own: its output is its purpose"
+)]
+
+mod parts;
+mod process;
+mod repository;
+mod skips;
+mod steps;
+mod texts;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+usage: cargo xtask NAME
+
+  test [--offline]   everything that must pass: parts, tidy, formatting, clippy, tests, docs, release build, demo
+                     (--offline fetches nothing)
+  tidy               the house rules that a linter lacks
+  help               this text
+";
+
+/// The exit code for a command line that makes no sense.
+const WRONG_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let typed: Vec<String> = std::env::args().skip(1).collect();
+    let result = match parse(&typed) {
+        Ok(Subcommand::Help) => {
+            print!("{HELP}");
+            Ok(true)
+        }
+        Ok(Subcommand::Tidy) => tidy::command(),
+        Ok(Subcommand::Test { offline }) => steps::command(offline),
+        Err(reason) => {
+            eprint!("xtask: {reason}\n\n{HELP}");
+            return ExitCode::from(WRONG_USAGE);
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Subcommand {
+    Help,
+    Tidy,
+    Test { offline: bool },
+}
+
+fn parse(typed: &[String]) -> Result<Subcommand, String> {
+    let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+    match typed.as_slice() {
+        [] => Err("a subcommand is missing".into()),
+        ["help" | "--help" | "-h"] => Ok(Subcommand::Help),
+        ["tidy"] => Ok(Subcommand::Tidy),
+        ["test"] => Ok(Subcommand::Test { offline: false }),
+        ["test", "--offline"] => Ok(Subcommand::Test { offline: true }),
+        ["help" | "tidy", extra, ..] | ["test", "--offline", extra, ..] | ["test", extra, ..] => {
+            Err(format!("unknown argument '{extra}'"))
+        }
+        [name, ..] => Err(format!("unknown subcommand '{name}'")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Subcommand, String> {
+        parse(&line.split_whitespace().map(String::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn each_subcommand_is_understood() {
+        assert_eq!(parsed("help"), Ok(Subcommand::Help));
+        assert_eq!(parsed("tidy"), Ok(Subcommand::Tidy));
+        assert_eq!(parsed("test"), Ok(Subcommand::Test { offline: false }));
+        assert_eq!(parsed("test --offline"), Ok(Subcommand::Test { offline: true }));
+    }
+
+    #[test]
+    fn what_is_unknown_is_named() {
+        assert_eq!(parsed("tset"), Err("unknown subcommand 'tset'".into()));
+        assert_eq!(parsed("test --online"), Err("unknown argument '--online'".into()));
+        assert_eq!(parsed("test --offline now"), Err("unknown argument 'now'".into()));
+        assert_eq!(parsed("tidy up"), Err("unknown argument 'up'".into()));
+        assert!(parsed("").is_err());
+    }
+}

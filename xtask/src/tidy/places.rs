@@ -1,0 +1,82 @@
+//! Nothing in the repository names a machine's folders or a package registry: both are settings of the machine that builds,
+//! and would be wrong on every other.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::source::files_below;
+
+/// What no file may contain, in two parts so that this file does not either.
+const NEEDLES: &[(&str, &str, &str)] = &[
+    ("/work", "/", "a machine's folder"),
+    ("/farm", "/", "a machine's folder"),
+    ("crates", ".io", "a registry host"),
+    ("deb.", "debian.org", "a registry host"),
+    ("security.", "debian.org", "a registry host"),
+    ("archive.", "ubuntu.com", "a registry host"),
+    ("pypi", ".org", "a registry host"),
+    ("npmjs", ".org", "a registry host"),
+    ("proxy.", "golang.org", "a registry host"),
+    ("docker", ".io", "a registry host"),
+    ("ghcr", ".io", "a registry host"),
+];
+
+/// Settings that send cargo to another registry belong to the machine.
+const CARGO_NEEDLES: &[(&str, &str, &str)] =
+    &[("[sour", "ce", "another registry"), ("[regis", "tr", "another registry")];
+
+/// cargo itself writes the name of the default registry here; it may name no other.
+const LOCK_FILE: &str = "Cargo.lock";
+const DEFAULT_REGISTRY: &str = "source = \"registry+https://github.com/rust-lang/";
+
+/// Each file and line that names such a place.
+pub(super) fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut findings = Vec::new();
+    for path in files_below(root)? {
+        let bytes = fs::read(root.join(&path)).with_context(|| format!("cannot read {path}"))?;
+        findings.extend(check_file(&path, &String::from_utf8_lossy(&bytes)));
+    }
+    Ok(findings)
+}
+
+fn check_file(path: &str, text: &str) -> Vec<String> {
+    if path == LOCK_FILE || path.ends_with("/Cargo.lock") {
+        let sources = text.lines().filter(|line| line.starts_with("source = "));
+        let others = sources.filter(|line| !line.starts_with(DEFAULT_REGISTRY));
+        return others.map(|line| format!("{path}: names another registry: {line}")).collect();
+    }
+    let of_cargo = if path.contains(".cargo/") { CARGO_NEEDLES } else { &[] };
+    let mut findings = Vec::new();
+    for (front, back, what) in NEEDLES.iter().chain(of_cargo) {
+        let needle = format!("{front}{back}");
+        let lines = text.lines().enumerate().filter(|(_, line)| line.contains(&needle));
+        findings.extend(lines.map(|(index, _)| format!("{path}:{}: names {what}: {needle}", index + 1)));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_needle_is_found_with_its_line() {
+        for (front, back, what) in NEEDLES {
+            let found = check_file("docs/a.md", &format!("one\ntwo {front}{back} three\n"));
+            assert_eq!(found, [format!("docs/a.md:2: names {what}: {front}{back}")]);
+        }
+        assert!(check_file("docs/a.md", "a framework/ of /workers and crates").is_empty());
+    }
+
+    #[test]
+    fn cargo_is_sent_nowhere_else() {
+        let settings = format!("[sour{}.mirror]\n", "ce");
+        assert_eq!(check_file(".cargo/config.toml", &settings).len(), 1);
+        assert!(check_file("docs/a.toml", &settings).is_empty());
+        let registry = format!("{DEFAULT_REGISTRY}index\"\n");
+        assert!(check_file(LOCK_FILE, &registry).is_empty());
+        assert_eq!(check_file(LOCK_FILE, "source = \"registry+https://mirror.example/index\"\n").len(), 1);
+    }
+}
