@@ -1,0 +1,363 @@
+//! Accepting: who is let in, one task for each connection, and an orderly end.
+//!
+//! The loop is `Door::next_event`, which does all the waiting, and `Door::apply`, which decides. Nothing that one connection
+//! does can hold up the loop: refusals are spoken in tasks of their own, and a handler that panics ends only its own task.
+
+use crate::backoff::BackOff;
+use crate::first::opening;
+use crate::limits::{ABORT_WAIT, LINGERING_MAX, REFUSAL_PATIENCE};
+use crate::listen::Listeners;
+use crate::permits::{Denied, Permit, Permits};
+use crate::protect::is_local_network;
+use crate::stop::StopSignal;
+use crate::stream::Stream;
+use bytes::BytesMut;
+use proto::tongue::Tongue;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep_until, timeout};
+
+/// Whom to let in.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Serve every address; else only those of [`is_local_network`].
+    pub public: bool,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections from one IPv4 address or one IPv6 /64.
+    pub per_address_max: usize,
+    /// What a refused connection gets to read before it is closed.
+    pub refusal: &'static [u8],
+    /// How long connections may go on after the stop.
+    pub drain: Duration,
+}
+
+/// A connection that has said something, for the handler.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The connection, with [`Self::first`] already taken off it.
+    pub stream: Stream,
+    /// What it began with: at least one byte.
+    pub first: BytesMut,
+    /// When the first byte came.
+    pub first_byte_at: Instant,
+    /// What it speaks; `None` when that could not be told in time, or before the stream ended.
+    pub tongue: Option<Tongue>,
+    /// The other side, an IPv4 address as such.
+    pub source: SocketAddr,
+    /// The address of ours that the other side reached.
+    pub local: SocketAddr,
+    /// Keeps the connection counted; to be held as long as the stream.
+    pub permit: Permit,
+}
+
+/// What happens before and beside the handlers.
+#[derive(Debug)]
+pub enum AcceptNotice {
+    /// A connection was let in. Its handler is called when it has said something.
+    Connected {
+        /// The other side.
+        source: SocketAddr,
+    },
+    /// A connection ended, or was ended by the stop, before its handler was called.
+    EndedUnheard {
+        /// The other side.
+        source: SocketAddr,
+    },
+    /// A connection was not let in.
+    Refused {
+        /// The other side.
+        source: SocketAddr,
+        /// Why.
+        reason: RefusedReason,
+    },
+    /// The system did not let us accept; told at most once a second, and tried again by itself.
+    Trouble(io::Error),
+    /// A handler panicked; only its own connection is lost.
+    HandlerPanicked(JoinError),
+}
+
+/// Why a connection was not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedReason {
+    /// Protected mode, and the source is not in our own network.
+    NotLocal,
+    /// Too many connections from this IPv4 address or IPv6 /64.
+    TooManyFromAddress {
+        /// How many there may be.
+        max: usize,
+    },
+    /// Too many connections in all.
+    TooMany {
+        /// How many there may be.
+        max: usize,
+    },
+}
+
+impl From<Denied> for RefusedReason {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::All { max } => Self::TooMany { max },
+            Denied::Address { max } => Self::TooManyFromAddress { max },
+        }
+    }
+}
+
+/// Hears what the accept loop does. Called from the loop itself, so it must not wait for anything.
+pub trait AcceptObserver: Send + Sync {
+    /// Something happened.
+    fn notice(&self, notice: AcceptNotice);
+}
+
+/// Accepts connections and hands each to `handler`, in a task of its own, once it has said something. A connection that stays
+/// silent has no deadline; one that began gets to the handler at the latest 10 s after its first byte.
+///
+/// Returns after `stop`: listening ends at once, connections that have said nothing are closed, and handlers (which should
+/// hear the same stop) have [`Policy::drain`] to end before they are aborted. Dropping this future ends everything at once.
+pub async fn serve<H, F>(
+    listeners: Listeners,
+    policy: Policy,
+    observer: Arc<dyn AcceptObserver>,
+    handler: H,
+    stop: StopSignal,
+) where
+    H: Fn(Incoming) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut door = Door::new(policy, observer, handler, stop);
+    loop {
+        match door.next_event(&listeners).await {
+            Event::Stopped => break,
+            event => door.apply(event),
+        }
+    }
+    drop(listeners);
+    door.drain().await;
+}
+
+enum Event {
+    Stopped,
+    Accepted(Stream, SocketAddr),
+    Trouble(io::Error),
+    TaskEnded(Result<(), JoinError>),
+}
+
+struct Door<H> {
+    policy: Policy,
+    observer: Arc<dyn AcceptObserver>,
+    handler: H,
+    stop: StopSignal,
+    permits: Permits,
+    lingering: Arc<Semaphore>,
+    backoff: BackOff,
+    tasks: JoinSet<()>,
+}
+
+impl<H, F> Door<H>
+where
+    H: Fn(Incoming) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn new(policy: Policy, observer: Arc<dyn AcceptObserver>, handler: H, stop: StopSignal) -> Self {
+        Self {
+            policy,
+            observer,
+            handler,
+            stop,
+            permits: Permits::new(policy.connections_max, policy.per_address_max),
+            lingering: Arc::new(Semaphore::new(LINGERING_MAX)),
+            backoff: BackOff::default(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    async fn next_event(&mut self, listeners: &Listeners) -> Event {
+        let pause = self.backoff.until();
+        let accepting = async {
+            if let Some(until) = pause {
+                sleep_until(until).await;
+            }
+            listeners.accept().await
+        };
+        tokio::select! {
+            () = self.stop.stopped() => Event::Stopped,
+            // Ended tasks are taken away as they end, so that the set holds live ones only.
+            Some(ended) = self.tasks.join_next() => Event::TaskEnded(ended),
+            accepted = accepting => match accepted {
+                Ok((stream, source)) => Event::Accepted(stream, source),
+                Err(error) => Event::Trouble(error),
+            },
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Stopped => {}
+            Event::Accepted(stream, source) => {
+                self.backoff.worked();
+                self.receive(stream, source);
+            }
+            Event::Trouble(error) => {
+                if self.backoff.failed(tokio::time::Instant::now()) {
+                    self.observer.notice(AcceptNotice::Trouble(error));
+                }
+            }
+            Event::TaskEnded(ended) => self.note_end(ended),
+        }
+    }
+
+    fn receive(&mut self, stream: Stream, source: SocketAddr) {
+        match self.admit(source) {
+            Ok(permit) => {
+                self.observer.notice(AcceptNotice::Connected { source });
+                let arrival = Arrival { stream, source, permit };
+                let (handler, observer) = (self.handler.clone(), Arc::clone(&self.observer));
+                self.tasks.spawn(attend(arrival, handler, observer, self.stop.clone()));
+            }
+            Err(reason) => {
+                self.observer.notice(AcceptNotice::Refused { source, reason });
+                self.refuse(stream);
+            }
+        }
+    }
+
+    fn admit(&self, source: SocketAddr) -> Result<Permit, RefusedReason> {
+        if !self.policy.public && !is_local_network(source.ip()) {
+            return Err(RefusedReason::NotLocal);
+        }
+        self.permits.acquire(source.ip()).map_err(RefusedReason::from)
+    }
+
+    fn refuse(&mut self, mut stream: Stream) {
+        let refusal = self.policy.refusal;
+        match Arc::clone(&self.lingering).try_acquire_owned() {
+            Ok(place) => {
+                self.tasks.spawn(async move {
+                    if stream.write_all(refusal, REFUSAL_PATIENCE).await.is_ok() {
+                        stream.close_lingering(REFUSAL_PATIENCE).await;
+                    }
+                    drop(place);
+                });
+            }
+            // Under a flood of refusals nobody is waited for.
+            Err(_) => drop(stream.send_now(refusal)),
+        }
+    }
+
+    fn note_end(&self, ended: Result<(), JoinError>) {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            self.observer.notice(AcceptNotice::HandlerPanicked(error));
+        }
+    }
+
+    async fn drain(mut self) {
+        let drain = self.policy.drain;
+        if timeout(drain, self.all_ended()).await.is_err() {
+            self.tasks.abort_all();
+            // A task that does not come to an await cannot be aborted, and must not keep us.
+            let _ = timeout(ABORT_WAIT, self.all_ended()).await;
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            self.note_end(ended);
+        }
+    }
+}
+
+struct Arrival {
+    stream: Stream,
+    source: SocketAddr,
+    permit: Permit,
+}
+
+/// One connection from its acceptance to its end. As long as it is silent this future is all the memory that it takes.
+async fn attend<H, F>(arrival: Arrival, handler: H, observer: Arc<dyn AcceptObserver>, stop: StopSignal)
+where
+    H: Fn(Incoming) -> F,
+    F: Future<Output = ()>,
+{
+    let source = arrival.source;
+    let opened = tokio::select! {
+        opened = opening(&arrival.stream) => opened,
+        () = stop.stopped() => None,
+    };
+    let (Some(opened), Ok(local)) = (opened, arrival.stream.local_addr()) else {
+        observer.notice(AcceptNotice::EndedUnheard { source });
+        return;
+    };
+    let incoming = Incoming {
+        stream: arrival.stream,
+        first: opened.bytes,
+        first_byte_at: opened.first_byte_at.into_std(),
+        tongue: opened.tongue,
+        source,
+        local,
+        permit: arrival.permit,
+    };
+    // Boxed, so that a silent connection does not already hold the room that its handler will need.
+    Box::pin(handler(incoming)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listen::{ListenSpec, PortChoice};
+    use crate::stop::stop_pair;
+
+    const POLICY: Policy = Policy {
+        public: false,
+        connections_max: 10,
+        per_address_max: 10,
+        refusal: b"no",
+        drain: Duration::from_secs(1),
+    };
+
+    struct Deaf;
+
+    impl AcceptObserver for Deaf {
+        fn notice(&self, _: AcceptNotice) {}
+    }
+
+    async fn ignore(_: Incoming) {}
+
+    async fn greedy(_: Incoming) {
+        let large = std::hint::black_box([0_u8; 64 * 1024]);
+        tokio::task::yield_now().await;
+        std::hint::black_box(&large);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_is_served_only_in_public() {
+        let (_stopper, stop) = stop_pair();
+        let stranger: SocketAddr = "[2001:db8::1]:7".parse().unwrap();
+        let neighbour: SocketAddr = "192.168.0.7:7".parse().unwrap();
+        let protected = Door::new(POLICY, Arc::new(Deaf), ignore, stop.clone());
+        assert_eq!(protected.admit(stranger).err(), Some(RefusedReason::NotLocal));
+        assert!(protected.admit(neighbour).is_ok());
+        let public = Door::new(Policy { public: true, ..POLICY }, Arc::new(Deaf), ignore, stop);
+        assert!(public.admit(stranger).is_ok() && public.admit(neighbour).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_takes_at_most_a_kibibyte_whatever_its_handler_needs() {
+        let any = ListenSpec { address: Some([127, 0, 0, 1].into()), ports: PortChoice::Any };
+        let listeners = Listeners::bind(any).unwrap();
+        let address = ([127, 0, 0, 1], listeners.port()).into();
+        let _client = Stream::connect(address, Duration::from_secs(10)).await.unwrap();
+        let (stream, source) = listeners.accept().await.unwrap();
+        let permit = Permits::new(1, 1).acquire(source.ip()).unwrap();
+        let (_stopper, stop) = stop_pair();
+        let task = attend(Arrival { stream, source, permit }, greedy, Arc::new(Deaf), stop);
+        let size = size_of_val(&task);
+        assert!(size <= 1024, "{size} bytes");
+    }
+}

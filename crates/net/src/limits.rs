@@ -1,0 +1,53 @@
+//! Every limit of the socket layer, in one place, so that their relations can be checked by the compiler.
+//!
+//! Limits of messages live in `proto::limits`; these here hold for any protocol.
+
+use std::time::Duration;
+
+/// Connections that the system keeps for us until we accept them.
+pub const BACKLOG: i32 = 4096;
+/// How often a port that one family got from the system may turn out to be taken in the other family.
+pub const PORT_TRIES: usize = 16;
+
+/// From a connection's first byte until the handler gets it, decided or not.
+pub const FIRST_BYTES_WAIT: Duration = Duration::from_secs(10);
+/// After so many undecided bytes the handler gets the connection at once.
+pub const FIRST_BYTES_MAX: usize = 1024;
+/// Bytes taken at once while the tongue is unknown; they lie on the stack.
+pub const FIRST_READ: usize = 512;
+
+/// First pause after the system refused to accept.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(10);
+/// Longest pause after the system refused to accept.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Trouble with accepting is told at most once in this time.
+pub const TROUBLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Refused connections that are closed politely at the same time; further ones are just dropped.
+pub const LINGERING_MAX: usize = 64;
+/// How long a refused connection may take to read its refusal and to close.
+pub const REFUSAL_PATIENCE: Duration = Duration::from_secs(2);
+/// What a closing connection may still send before it is cut, in bytes.
+pub const DISCARD_MAX: usize = 1024 * 1024;
+/// Bytes discarded at once.
+pub const DISCARD_READ: usize = 8 * 1024;
+/// How long aborted connections get to notice that they were aborted.
+pub const ABORT_WAIT: Duration = Duration::from_secs(1);
+
+/// Silence after which the system asks whether the other side still lives.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// Time between two such questions.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Questions without an answer after which a connection counts as dead.
+pub const KEEPALIVE_PROBES: u32 = 4;
+/// Time after which data without acknowledgement means that the connection is dead.
+pub const USER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Room made in a buffer before reading into it, in bytes.
+pub const READ_CHUNK: usize = 4 * 1024;
+/// The one buffer of a file that is being sent, in bytes.
+pub const BODY_BUFFER: usize = 256 * 1024;
+
+const _: () = assert!(FIRST_READ <= FIRST_BYTES_MAX);
+const _: () = assert!(DISCARD_READ <= DISCARD_MAX);
+const _: () = assert!(BACKOFF_MIN.as_millis() < BACKOFF_MAX.as_millis());

@@ -1,0 +1,266 @@
+//! The one stream type of all connections, and the only place that sets socket options.
+//!
+//! Reading and writing are inherent methods rather than the traits of tokio: a wait for room to write always has a bound, and a
+//! session that waits for its next request holds no buffer ([`Stream::readable`], then [`Stream::try_read`]).
+
+use crate::limits::{
+    DISCARD_MAX, DISCARD_READ, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, READ_CHUNK, USER_TIMEOUT,
+};
+use bytes::BytesMut;
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A connection, whatever carries it.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP as it is.
+    Plain(TcpStream),
+}
+
+/// Why bytes could not be written.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// Not one byte could be written for as long as the caller allowed.
+    #[error("the other side does not read what it is sent")]
+    Stalled,
+    /// What the system said.
+    #[error("the connection broke while sending")]
+    Io(#[from] io::Error),
+}
+
+impl Stream {
+    /// Takes a connected socket over and sets its options: no delay, keepalive, and an end to data that nobody acknowledges.
+    #[must_use]
+    pub fn plain(socket: TcpStream) -> Self {
+        // Options fail on a socket that is already dead, which the first read tells better.
+        let _ = set_options(&SockRef::from(&socket));
+        Self::Plain(socket)
+    }
+
+    /// Waits until [`Self::try_read`] may give something. Safe to cancel.
+    ///
+    /// # Errors
+    /// When the runtime is going down.
+    pub async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.readable().await,
+        }
+    }
+
+    /// Reads what is there without waiting; 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there (also after [`Self::readable`], now and then), else what the system said.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.try_read(buffer),
+        }
+    }
+
+    /// Waits for bytes and appends them; 0 is the end of the stream. Room is made only once something is there. Safe to cancel.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        loop {
+            self.readable().await?;
+            buffer.reserve(READ_CHUNK);
+            let result = match self {
+                Self::Plain(socket) => socket.try_read_buf(buffer),
+            };
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Waits until [`Self::try_write`] may take something. Safe to cancel.
+    ///
+    /// # Errors
+    /// When the runtime is going down.
+    pub async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.writable().await,
+        }
+    }
+
+    /// Writes what fits without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing fits, else what the system said.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.try_write(bytes),
+        }
+    }
+
+    /// Writes all the bytes. Each byte that gets away starts the clock of `stall` anew. After an error, or when cancelled, an
+    /// unknown part of the bytes is on its way, so the connection is of no further use.
+    ///
+    /// # Errors
+    /// [`WriteError::Stalled`] when no byte could be written for `stall`, else what the system said.
+    pub async fn write_all(&mut self, bytes: &[u8], stall: Duration) -> Result<(), WriteError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let written = self.write_some(rest, stall).await?;
+            rest = rest.get(written..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    async fn write_some(&self, bytes: &[u8], stall: Duration) -> Result<usize, WriteError> {
+        let written = match timeout(stall, self.write_when_writable(bytes)).await {
+            Ok(result) => result,
+            // The system calls a socket writable only when a third of its buffer is free. A slow reader may have taken bytes
+            // without getting there, and that is no stall.
+            Err(_) => self.send_now(bytes),
+        };
+        match written {
+            Ok(0) => Err(WriteError::Io(io::ErrorKind::WriteZero.into())),
+            Ok(count) => Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(WriteError::Stalled),
+            Err(error) => Err(WriteError::Io(error)),
+        }
+    }
+
+    async fn write_when_writable(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            self.writable().await?;
+            match self.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Asks the system itself, whatever the runtime last heard about this socket.
+    pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => SockRef::from(socket).send(bytes),
+        }
+    }
+
+    /// The other side, an IPv4 address as such.
+    ///
+    /// # Errors
+    /// When the connection is already gone.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Plain(socket) => socket.peer_addr().map(canonical),
+        }
+    }
+
+    /// Our side, an IPv4 address as such.
+    ///
+    /// # Errors
+    /// When the connection is already gone.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Plain(socket) => socket.local_addr().map(canonical),
+        }
+    }
+
+    /// Tells the other side that nothing more will come; reading goes on.
+    ///
+    /// # Errors
+    /// When the connection is already gone.
+    pub fn shutdown_write(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => SockRef::from(&*socket).shutdown(std::net::Shutdown::Write),
+        }
+    }
+
+    /// Closes so that the other side gets what was written last: says that nothing more will come, then reads and throws away
+    /// until the other side closes, `patience` is over or 1 MiB came. Closing at once with unread bytes would send a reset,
+    /// and a reset takes away what the other side has not read yet.
+    pub async fn close_lingering(mut self, patience: Duration) {
+        if self.shutdown_write().is_ok() {
+            // However it ends, the stream is dropped now.
+            let _ = timeout(patience, self.discard()).await;
+        }
+    }
+
+    async fn discard(&self) {
+        let mut discarded = 0;
+        while discarded < DISCARD_MAX && self.readable().await.is_ok() {
+            match self.discard_some() {
+                Ok(0) => return,
+                Ok(count) => discarded += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    // A function of its own, so that the buffer lies on the stack and not in each task.
+    fn discard_some(&self) -> io::Result<usize> {
+        let mut buffer = [0; DISCARD_READ];
+        self.try_read(&mut buffer)
+    }
+
+    /// Closes with a reset, so that the receiver can never take a body that was cut for a complete one.
+    pub fn abort(self) {
+        match self {
+            Self::Plain(socket) => {
+                // Where this fails the connection is already gone.
+                let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+            }
+        }
+    }
+}
+
+/// An address without the v4-mapped form, in which one host would have two names.
+#[must_use]
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        // Not rebuilt: an IPv6 address keeps its scope.
+        std::net::IpAddr::V6(_) => address,
+        v4 => SocketAddr::new(v4, address.port()),
+    }
+}
+
+fn set_options(socket: &SockRef<'_>) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapped_address_is_the_address_that_it_carries() {
+        let shown = |text: &str| canonical(text.parse().unwrap()).to_string();
+        assert_eq!(shown("[::ffff:192.0.2.1]:7734"), "192.0.2.1:7734");
+        assert_eq!(shown("[2001:db8::1]:7734"), "[2001:db8::1]:7734");
+        assert_eq!(shown("[fe80::1%3]:7734"), "[fe80::1%3]:7734");
+        assert_eq!(shown("192.0.2.1:7734"), "192.0.2.1:7734");
+    }
+
+    #[tokio::test]
+    async fn both_sides_get_the_socket_options() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let Stream::Plain(socket) =
+            Stream::plain(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+        let options = SockRef::from(&socket);
+        assert!(options.tcp_nodelay().unwrap() && options.keepalive().unwrap());
+        assert_eq!(options.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
+        assert_eq!(options.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
+        assert_eq!(options.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
+        #[cfg(target_os = "linux")]
+        assert_eq!(options.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+    }
+}

@@ -1,0 +1,44 @@
+//! The end of serving.
+
+use crate::{LIMIT, POLICY, Server, echo, hear, hear_out, say};
+use net::accept::{AcceptNotice, Incoming, Policy};
+use net::stream::Stream;
+use std::time::Duration;
+use tokio::time::timeout;
+
+#[tokio::test]
+async fn a_stop_ends_silent_connections_and_waits_for_handlers() {
+    let mut server = Server::start(POLICY, echo);
+    let mut silent = server.connect().await;
+    let mut busy = server.connect().await;
+    say(&mut busy, b"QUIT\n").await;
+    hear(&mut busy, b"QUIT\n").await;
+    server.stopper.stop();
+    assert!(hear_out(&mut silent).await.is_empty());
+    assert!(matches!(server.other_notice().await, AcceptNotice::EndedUnheard { .. }));
+    assert!(Stream::connect(server.address, LIMIT).await.is_err(), "it still listens");
+    assert!(!server.serving.is_finished(), "it did not wait for the handler");
+    drop(busy);
+    timeout(LIMIT, server.serving).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_handler_that_does_not_end_is_ended_after_the_drain() {
+    async fn endless(incoming: Incoming) {
+        let _held = incoming;
+        std::future::pending::<()>().await;
+    }
+    let server = Server::start(Policy { drain: Duration::from_millis(100), ..POLICY }, endless);
+    let mut client = server.connect().await;
+    say(&mut client, b"QUIT\n").await;
+    server.stopper.stop();
+    timeout(LIMIT, server.serving).await.unwrap().unwrap();
+    assert!(hear_out(&mut client).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_stopper_is_a_stop() {
+    let Server { stopper, serving, .. } = Server::start(POLICY, echo);
+    drop(stopper);
+    timeout(LIMIT, serving).await.unwrap().unwrap();
+}
