@@ -2,7 +2,9 @@
 //! and would be wrong on every other.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
@@ -33,12 +35,27 @@ const DEFAULT_REGISTRY: &str = "source = \"registry+https://github.com/rust-lang
 
 /// Each file and line that names such a place.
 pub(super) fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+    let files = files_of_git(root).map_or_else(|| files_below(root), Ok)?;
     let mut findings = Vec::new();
-    for path in files_below(root)? {
-        let bytes = fs::read(root.join(&path)).with_context(|| format!("cannot read {path}"))?;
-        findings.extend(check_file(&path, &String::from_utf8_lossy(&bytes)));
+    for path in files {
+        match fs::read(root.join(&path)) {
+            Ok(bytes) => findings.extend(check_file(&path, &String::from_utf8_lossy(&bytes))),
+            // git still lists a file that was deleted but not yet committed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot read {path}")),
+        }
     }
     Ok(findings)
+}
+
+/// The files that are in the repository or could be added to it: what is ignored is a developer's own. `None` without git, as
+/// in an unpacked archive.
+fn files_of_git(root: &Path) -> Option<Vec<String>> {
+    let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let output = Command::new("git").args(arguments).current_dir(root).stdin(Stdio::null()).output().ok()?;
+    let listed = String::from_utf8_lossy(&output.stdout);
+    let files: Vec<String> = listed.split('\0').filter(|path| !path.is_empty()).map(String::from).collect();
+    (output.status.success() && !files.is_empty()).then_some(files)
 }
 
 fn check_file(path: &str, text: &str) -> Vec<String> {
@@ -68,6 +85,22 @@ mod tests {
             assert_eq!(found, [format!("docs/a.md:2: names {what}: {front}{back}")]);
         }
         assert!(check_file("docs/a.md", "a framework/ of /workers and crates").is_empty());
+    }
+
+    #[test]
+    fn what_git_ignores_is_a_developers_own_and_without_git_every_file_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = format!("/farm{}a\n", "/");
+        fs::write(folder.path().join("ignored.log"), &named).unwrap();
+        fs::write(folder.path().join("new.md"), &named).unwrap();
+        fs::write(folder.path().join(".gitignore"), "*.log\n").unwrap();
+        assert_eq!(check(folder.path()).unwrap().len(), 2);
+        let git = Command::new("git").args(["init", "--quiet"]).current_dir(folder.path()).status().unwrap();
+        assert!(git.success());
+        assert_eq!(
+            check(folder.path()).unwrap(),
+            [format!("new.md:1: names a machine's folder: {}", named.trim_end_matches("a\n"))]
+        );
     }
 
     #[test]

@@ -68,6 +68,7 @@ fn body_end(code: &str) -> Option<usize> {
             ';' if nesting == 0 && braces == 0 => return None,
             '{' if nesting == 0 || braces > 0 => braces += 1,
             '}' if braces == 1 => return Some(at + 1),
+            '}' if braces == 0 && nesting > 0 => {}
             '}' => braces = braces.checked_sub(1)?,
             _ => {}
         }
@@ -100,6 +101,11 @@ mod tests {
         );
         assert_eq!(found("fn a() {\n fn b() {\n }\n}\n"), [("a".into(), 1, 4), ("b".into(), 2, 2)]);
         assert_eq!(found("fn a() { x(\"}\"); // }\n y(|z| { z }) }\n"), [("a".into(), 1, 2)]);
+    }
+
+    #[test]
+    fn a_block_in_an_array_type_is_no_body() {
+        assert_eq!(found("fn a(b: [u8; { 4 }]) {\n}\n"), [("a".into(), 1, 2)]);
     }
 
     #[test]
