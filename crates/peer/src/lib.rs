@@ -1,1 +1,17 @@
-//! Crate peer.
+//! A peer of P2P-CI: what it shares, its link to the index, its uploads and its downloads.
+//!
+//! Decisions live in `proto`; this room does the waiting, the files and the sockets around them. It never meets the index's
+//! code, only its answers, and it never prints: what happened goes to a [`notice::Observer`] or comes back as a typed error.
+//!
+//! * [`shares`]: which files are shared. A request names a number, never a path.
+//! * [`upload`]: hands shared files to other peers.
+//! * [`link`]: the lasting connection to the index, and questions asked without one.
+//! * [`download`]: fetches a file from a peer, whole or not at all.
+//! * [`notice`]: what a peer tells whoever runs it.
+
+pub mod download;
+mod files;
+pub mod link;
+pub mod notice;
+pub mod shares;
+pub mod upload;

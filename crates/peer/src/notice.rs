@@ -1,0 +1,87 @@
+//! What a peer tells whoever runs it, as values: wording and printing are the binary's.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use net::accept::AcceptNotice;
+use net::body::SendFileError;
+use proto::value::number::RfcNumber;
+use proto::wire::refusal::Reason;
+use proto::wire::status::StatusCode;
+
+/// Hears what happens. Called from the tasks that work, so it must not wait for anything.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn notice(&self, notice: Notice);
+}
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Notice {
+    /// At the door of the upload server.
+    Accept(AcceptNotice),
+    /// A GET was answered, or its answer was cut.
+    Upload {
+        /// Who asked.
+        source: SocketAddr,
+        /// What for.
+        number: RfcNumber,
+        /// The file's length in bytes; 0 when there is none.
+        length: u64,
+        /// How it ended.
+        outcome: UploadOutcome,
+    },
+    /// A request to the upload server was refused.
+    UploadRefused {
+        /// Who asked.
+        source: SocketAddr,
+        /// Why.
+        reason: Reason,
+    },
+    /// On the link to the index.
+    Link(LinkNotice),
+}
+
+/// How a GET ended.
+#[derive(Debug)]
+pub enum UploadOutcome {
+    /// All bytes were sent.
+    Done,
+    /// The number is not shared, or its file is gone: 404.
+    NotFound,
+    /// The connection was reset, so that nobody takes a part for the whole.
+    Cut(SendFileError),
+}
+
+/// What happens on the link to the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkNotice {
+    /// The connection stands.
+    Connected {
+        /// The index's address.
+        index: SocketAddr,
+        /// The host that we claim in requests.
+        host: String,
+    },
+    /// Everything that is shared has been sent to the index once on this connection.
+    Registered {
+        /// Files that the index took.
+        files: usize,
+        /// Files that it refused: each was told as [`Self::Refused`].
+        refused: usize,
+    },
+    /// The index did not take a file; the others go on.
+    Refused {
+        /// The file.
+        number: RfcNumber,
+        /// What the index answered; `None` for an answer without a status.
+        status: Option<StatusCode>,
+    },
+    /// The connection is gone, or could not be made.
+    Lost {
+        /// In words.
+        why: String,
+    },
+    /// The next try to connect comes after this pause.
+    RetryIn(Duration),
+}

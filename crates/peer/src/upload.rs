@@ -1,0 +1,64 @@
+//! Hands shared files to other peers.
+//!
+//! One door for all tongues: GET of P2P-CI is answered here, a connection that speaks something else goes to whoever the caller
+//! names.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use net::accept::{AcceptNotice, AcceptObserver, Incoming, Policy};
+use net::listen::Listeners;
+use net::stop::StopSignal;
+use proto::limits::UPLOADS_MAX;
+use proto::tongue::Tongue;
+use tokio::sync::Semaphore;
+
+use crate::notice::{Notice, Observer};
+use crate::shares::ShareTable;
+
+mod session;
+
+/// What the sessions of one upload server have in common.
+struct Uploads {
+    shares: Arc<ShareTable>,
+    observer: Arc<dyn Observer>,
+    /// Bodies that may travel at once.
+    places: Semaphore,
+}
+
+/// Tells what happens at the door to the same observer as everything else.
+struct Door(Arc<dyn Observer>);
+
+impl AcceptObserver for Door {
+    fn notice(&self, notice: AcceptNotice) {
+        self.0.notice(Notice::Accept(notice));
+    }
+}
+
+/// Serves the shared files until `stop`; running uploads then have [`Policy::drain`] to end. A connection that speaks HTTP or
+/// TLS is handed to `fallback`. One GET a connection; at most [`UPLOADS_MAX`] answers at once, more wait.
+pub async fn serve<H, F>(
+    listeners: Listeners,
+    policy: Policy,
+    shares: Arc<ShareTable>,
+    observer: Arc<dyn Observer>,
+    fallback: H,
+    stop: StopSignal,
+) where
+    H: Fn(Incoming) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let door = Arc::new(Door(Arc::clone(&observer)));
+    let uploads = Arc::new(Uploads { shares, observer, places: Semaphore::new(UPLOADS_MAX) });
+    let stopping = stop.clone();
+    let handler = move |incoming: Incoming| {
+        let (uploads, fallback, stop) = (Arc::clone(&uploads), fallback.clone(), stopping.clone());
+        async move {
+            match incoming.tongue {
+                Some(Tongue::Http | Tongue::Tls) => fallback(incoming).await,
+                Some(Tongue::P2pCi) | None => session::run(&uploads, incoming, stop).await,
+            }
+        }
+    };
+    net::accept::serve(listeners, policy, door, handler, stop).await;
+}
