@@ -3,14 +3,25 @@
 //! What comes goes to a part file beside the target; only when every byte is there, on the disk, does it get its name. A good
 //! copy that is there already is never touched before.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proto::limits::{CONNECT_ADDRESS, CONNECT_TOTAL};
+use proto::limits::{CONNECT_ADDRESS, CONNECT_TOTAL, SOURCES_MAX};
 use proto::value::host::PeerAddr;
 use proto::value::number::RfcNumber;
 use proto::wire::file_decoder::FileError;
+use proto::wire::framing::LineEnd;
+use proto::wire::status::StatusCode;
+use tokio::task::spawn_blocking;
+
+use part::{Part, Target};
+use source::{Wish, receive};
+
+mod part;
+mod patience;
+mod source;
 
 /// Where a file is to go.
 pub enum Destination {
@@ -103,7 +114,13 @@ pub enum FetchError {
         /// What the system said.
         source: io::Error,
     },
-    /// The peer was silent for too long.
+    /// The peer took the request and said nothing.
+    #[error("{peer} does not answer")]
+    Silent {
+        /// Who was asked.
+        peer: PeerAddr,
+    },
+    /// The peer was silent for too long in the middle of its answer.
     #[error("{peer} sent nothing for {} s", .silence.as_secs())]
     Stalled {
         /// Who was asked.
@@ -163,10 +180,33 @@ impl FetchError {
             Self::Unreachable { .. }
             | Self::Answer { .. }
             | Self::Broken { .. }
+            | Self::Silent { .. }
             | Self::Stalled { .. }
             | Self::TooSlow { .. }
             | Self::NoRoom { .. } => true,
             Self::Busy { .. } | Self::Exists { .. } | Self::NotAFile { .. } | Self::Disk { .. } => false,
+        }
+    }
+
+    /// Whether the peer says that it does not have the file. Some programs say so by closing without a byte.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::Answer { error, .. } => {
+                matches!(error, FileError::NoAnswer | FileError::Status(StatusCode::NOT_FOUND))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the peer perhaps did not understand how the request was written.
+    fn is_about_the_request(&self) -> bool {
+        match self {
+            Self::Silent { .. } => true,
+            Self::Answer { error, .. } => {
+                matches!(error, FileError::NoAnswer | FileError::Status(StatusCode::VERSION_NOT_SUPPORTED))
+            }
+            _ => false,
         }
     }
 }
@@ -225,12 +265,17 @@ pub async fn fetch(
     into: &mut Destination,
     timing: &Timing,
 ) -> Result<Fetched, FetchError> {
-    let _ = (number, into, timing);
-    Err(FetchError::Unreachable { peer: source.clone(), why: String::new() })
+    let wish = Wish { peer: source, number, target: into.target(), timing };
+    let part = match receive(&wish, LineEnd::CrLf).await {
+        // Some programs take no request whose lines end in CRLF.
+        Err(error) if error.is_about_the_request() => receive(&wish, LineEnd::Lf).await,
+        received => received,
+    }?;
+    into.keep(part).await
 }
 
 /// Fetches a file from the first of these peers that gives it, in their order, each one once, `own` left out, at most
-/// [`proto::limits::SOURCES_MAX`]. `failed` hears of each peer that failed, at once.
+/// [`SOURCES_MAX`]. `failed` hears of each peer that failed, at once. Dropping the future gives up and leaves nothing.
 ///
 /// # Errors
 /// [`FetchAnyError`]; what was at the destination before is untouched then.
@@ -242,6 +287,82 @@ pub async fn fetch_from_any(
     timing: &Timing,
     failed: &mut (dyn FnMut(&PeerAddr, &FetchError) + Send),
 ) -> Result<FetchedFrom, FetchAnyError> {
-    let _ = (sources, own, number, into, timing, failed);
-    Err(FetchAnyError::NoSource)
+    let mut outcome = Err(FetchAnyError::NoSource);
+    let (mut tried, mut not_found) = (0, true);
+    for source in worth_asking(sources, own) {
+        match fetch(source, number, into, timing).await {
+            Ok(fetched) => return Ok(FetchedFrom { fetched, source: source.clone() }),
+            Err(error) if !error.is_source_fault() => return Err(FetchAnyError::Local(error)),
+            Err(last) => {
+                failed(source, &last);
+                tried += 1;
+                not_found &= last.is_not_found();
+                outcome = Err(FetchAnyError::AllFailed { tried, last, not_found });
+            }
+        }
+    }
+    outcome
+}
+
+/// Each peer once, in their order, ourselves left out.
+fn worth_asking<'a>(sources: &'a [PeerAddr], own: Option<&PeerAddr>) -> Vec<&'a PeerAddr> {
+    let mut seen = HashSet::new();
+    let others = sources.iter().filter(|source| Some(*source) != own);
+    others.filter(|source| seen.insert(*source)).take(SOURCES_MAX).collect()
+}
+
+impl Destination {
+    fn target(&self) -> Target {
+        match self {
+            Self::File { path, force } => Target::Beside { path: path.clone(), force: *force },
+            Self::Writer(_) => Target::Nameless,
+        }
+    }
+
+    /// Gives a complete part its place.
+    async fn keep(&mut self, part: Part) -> Result<Fetched, FetchError> {
+        match self {
+            Self::File { .. } => on_disk(move || part.finish()).await,
+            Self::Writer(place) => {
+                let mut writer = std::mem::replace(place, Box::new(io::sink()));
+                let (writer, written) = on_disk(move || {
+                    let written = part.copy_to(&mut writer);
+                    (writer, written)
+                })
+                .await;
+                *place = writer;
+                written
+            }
+        }
+    }
+}
+
+/// Runs what waits for a disk where waiting holds up nobody.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime goes down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::value::host::Host;
+    use proto::value::number::Port;
+
+    #[test]
+    fn each_peer_is_asked_once_and_we_are_not() {
+        let peer =
+            |host: &str, port| PeerAddr::new(Host::parse(host.as_bytes()).unwrap(), Port::new(port).unwrap());
+        let sources = [peer("a", 1), peer("b", 1), peer("a", 1), peer("a", 2)];
+        let own = peer("b", 1);
+        assert_eq!(worth_asking(&sources, Some(&own)), [&sources[0], &sources[3]]);
+        let many: Vec<PeerAddr> = (1..=300).map(|port| peer("a", port)).collect();
+        assert_eq!(worth_asking(&many, None).len(), SOURCES_MAX);
+    }
 }
