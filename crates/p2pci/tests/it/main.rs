@@ -1,0 +1,7 @@
+//! Tests of the real binary: every program here is `p2pci` as a user starts it, every other party speaks raw bytes.
+//!
+//! Ports are given by the system, traffic stays on loopback or in network namespaces that a test made itself, waits are for
+//! conditions and have a bound, and every program that a test started ends with it.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic is the report")]
+
+mod world;

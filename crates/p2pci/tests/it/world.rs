@@ -1,0 +1,56 @@
+//! The vocabulary of the tests: programs that end with the test, raw conversations, texts, waits with a bound.
+
+mod client;
+mod index;
+mod process;
+mod raw;
+mod sharer;
+mod texts;
+
+pub(crate) use client::Client;
+pub(crate) use index::{Index, Status};
+pub(crate) use process::{Finished, Process, p2pci, p2pci_behind, run, run_command, run_in};
+pub(crate) use raw::Raw;
+pub(crate) use sharer::Sharer;
+pub(crate) use texts::texts;
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// Bound of a wait that has no bound of its own: far above what any step takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause between two looks at a condition.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Waits until `condition` gives a value.
+///
+/// # Panics
+/// When it has not after `bound`; `what` completes the sentence "waited … for".
+pub(crate) fn wait_for<T>(bound: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(began.elapsed() < bound, "waited {bound:?} in vain for {what}");
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Says that a test cannot run here, and why; the run of all tests counts these lines.
+pub(crate) fn skip(test: &str, reason: &str) {
+    eprintln!("skipped {test}: {reason}");
+    let Some(file) = std::env::var_os("P2PCI_SKIPS") else { return };
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+    writeln!(file, "{test}: {reason}").unwrap();
+}
+
+/// Whether this test may make namespaces and mounts.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Bytes as text in which every byte that is no printable ASCII shows, for messages.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
