@@ -66,6 +66,24 @@ pub const RESOLVE: Duration = Duration::from_secs(1);
 
 /// Connections from one address (IPv4) or one /64 (IPv6).
 pub const CONNECTIONS_PER_ADDRESS: usize = 256;
+/// Bytes that the index takes from a connection at once.
+pub const INDEX_READ: usize = 16 * 1024;
+/// Bytes of answers that the index holds for one connection.
+pub const INDEX_ANSWERS_HELD: usize = 64 * 1024;
+/// Requests of one connection after which the others get a turn.
+pub const INDEX_TURN: usize = 64;
+/// Records that are taken out of the directory at once.
+pub const RECORDS_PAGE: usize = 256;
+/// Claimed names that are looked up at once.
+pub const RESOLVES_AT_ONCE: usize = 32;
+/// Claimed names that are looked up or wait for it; further ones stay unproven.
+pub const RESOLVES_MAX: usize = 1024;
+/// Distinct names of one connection that are looked up.
+pub const RESOLVES_PER_SESSION: usize = 64;
+/// How long the addresses of a name are taken for true.
+pub const RESOLVED_FOR: Duration = Duration::from_secs(60);
+/// Names whose addresses are kept.
+pub const RESOLVED_MAX: usize = 10_000;
 /// File descriptors that are kept free of connections.
 pub const DESCRIPTORS_RESERVED: usize = 256;
 /// Uploads that run at once; more wait in a queue.
@@ -91,5 +109,7 @@ const _: () = {
     assert!(QUIET_LF.as_millis() < QUIET_CRLF.as_millis());
     assert!(QUIET_CRLF.as_millis() * 5 < REQUEST_DEADLINE.as_millis());
     assert!(RECORDS_PER_SESSION_MAX <= RECORDS_MAX);
+    assert!(LINE_BYTES_MAX < INDEX_ANSWERS_HELD, "the held answers must have room for a record");
+    assert!(RESOLVES_AT_ONCE <= RESOLVES_MAX);
     assert!(UPLOADS_MAX < UPLOAD_CONNECTIONS_MAX);
 };

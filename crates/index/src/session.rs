@@ -1,0 +1,267 @@
+//! One connection from its first bytes to its end.
+//!
+//! [`Session::select`] does the waiting and returns one event, [`Session::apply`] takes it in, [`Session::answer_all`] answers every
+//! request that is whole. Answers are in the order of the requests and leave in one write for all that came together.
+//!
+//! Time passes for the decoder only by events. So bytes that waited in the system while a long answer was written do not look
+//! like silence.
+//!
+//! Records are removed in one place, the destructor of [`Membership`]: at the end of the connection, before anybody lingers,
+//! and also when the task panics or is aborted.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use net::accept::Incoming;
+use net::stop::StopSignal;
+use net::stream::{Stream, WriteError};
+use proto::directory::SessionId;
+use proto::limits::{INDEX_READ, INDEX_TURN, LINGER};
+use proto::visibility::Requester;
+use proto::wire::decoder::{Decoded, RequestDecoder};
+use tokio::time::sleep_until;
+
+use crate::desk::Desk;
+use crate::notice::{LeftWhy, Notice};
+use crate::outlet::Outlet;
+use crate::server::Shared;
+use crate::view::View;
+
+/// Serves a connection until it ends.
+pub(crate) async fn run(shared: Arc<Shared>, incoming: Incoming, stop: StopSignal) {
+    let Incoming { stream, first, first_byte_at, source, local, permit, tongue: _ } = incoming;
+    let membership = Membership::join(Arc::clone(&shared), source);
+    let requester = Requester { source: source.ip(), reached: local.ip() };
+    let view = View { policy: shared.settings.record_host, requester, session: membership.id };
+    let now = Instant::now();
+    let mut session = Session {
+        decoder: RequestDecoder::new(shared.settings.reading),
+        now,
+        outlet: Outlet::new(stream, shared.settings.write_stall),
+        desk: Desk::new(shared, source, view),
+    };
+    session.take_first(&first, first_byte_at);
+    drop(first);
+    let why = session.converse(&stop).await;
+    let farewell = Farewell::after(&why);
+    membership.leave(why);
+    session.close(farewell).await;
+    drop(permit);
+}
+
+/// A session that is open in the store. Dropping it closes it there.
+#[derive(Debug)]
+struct Membership {
+    shared: Arc<Shared>,
+    id: SessionId,
+    source: SocketAddr,
+    why: LeftWhy,
+}
+
+impl Membership {
+    fn join(shared: Arc<Shared>, source: SocketAddr) -> Self {
+        let id = shared.store.open();
+        // A task that is aborted is so because the index stops.
+        let membership = Self { shared, id, source, why: LeftWhy::Stopping };
+        membership.shared.observer.notice(&Notice::Joined { id, source });
+        membership
+    }
+
+    fn leave(mut self, why: LeftWhy) {
+        self.why = why;
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let Self { shared, id, source, why } = self;
+        let records = shared.store.close(*id);
+        // The panic may have been the observer's, and a second one would end the process. The accept loop tells of it.
+        if !std::thread::panicking() {
+            shared.observer.notice(&Notice::Left { id: *id, source: *source, records, why });
+        }
+    }
+}
+
+/// What the waiting brought.
+#[derive(Debug)]
+enum Event {
+    /// The decoder has more bytes, which came at this moment.
+    Bytes(Instant),
+    /// The other side will send nothing more.
+    EndOfFile,
+    /// It is this late, and nothing came.
+    Wake(Instant),
+    Stop,
+    Failed(io::Error),
+}
+
+/// How a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    /// The other side has closed already: the last answers, and gone.
+    Close,
+    /// The last answers, which must not be taken away by a reset.
+    Linger,
+    /// With a reset: an answer is cut, and must not be taken for a whole one.
+    Abort,
+    /// It is gone.
+    Drop,
+}
+
+impl Farewell {
+    fn after(why: &LeftWhy) -> Self {
+        match why {
+            LeftWhy::EndOfFile => Self::Close,
+            LeftWhy::Refused(_) | LeftWhy::Stopping => Self::Linger,
+            LeftWhy::Stalled => Self::Abort,
+            LeftWhy::Error(_) => Self::Drop,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Session {
+    decoder: RequestDecoder,
+    /// How late it is for the decoder.
+    now: Instant,
+    outlet: Outlet,
+    desk: Desk,
+}
+
+impl Session {
+    /// Takes the bytes that told the tongue. Only the first one is known to have come at `first_byte_at`; counting the others
+    /// from there could mistake the time that telling took for silence.
+    fn take_first(&mut self, first: &[u8], first_byte_at: Instant) {
+        let (byte, rest) = first.split_at(first.len().min(1));
+        self.decoder.push(byte, first_byte_at);
+        self.decoder.push(rest, self.now);
+    }
+
+    async fn converse(&mut self, stop: &StopSignal) -> LeftWhy {
+        loop {
+            let wake = match self.answer_all().await {
+                Ok(wake) => wake,
+                Err(why) => return why,
+            };
+            let event = self.select(wake, stop).await;
+            if let Err(why) = self.apply(event) {
+                return why;
+            }
+        }
+    }
+
+    /// Answers every whole request. Says when to look again, or why the connection ends; its last answers may still be held then.
+    async fn answer_all(&mut self) -> Result<Option<Instant>, LeftWhy> {
+        let Self { decoder, now, outlet, desk } = self;
+        let mut answered = 0;
+        loop {
+            match decoder.poll(*now) {
+                Decoded::Pending(wake) => {
+                    outlet.flush().await.map_err(broken)?;
+                    return Ok(wake);
+                }
+                Decoded::Ended => return Err(LeftWhy::EndOfFile),
+                Decoded::Request(request) => desk.answer(&request, outlet).await.map_err(broken)?,
+                Decoded::Refused(refusal) => {
+                    desk.refuse(&refusal, outlet).await.map_err(broken)?;
+                    if refusal.reason.closes() {
+                        return Err(LeftWhy::Refused(refusal.reason));
+                    }
+                }
+            }
+            answered += 1;
+            if answered % INDEX_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    async fn select(&mut self, wake: Option<Instant>, stop: &StopSignal) -> Event {
+        let Self { decoder, outlet, .. } = self;
+        let stream = &outlet.stream;
+        loop {
+            // In this order: a flood must not drown the stop, and bytes that are there are not silence.
+            tokio::select! {
+                biased;
+                () = stop.stopped() => return Event::Stop,
+                readable = stream.readable() => match readable.and_then(|()| take_now(stream, decoder)) {
+                    Ok(Some(event)) => return event,
+                    Ok(None) => {}
+                    Err(error) => return Event::Failed(error),
+                },
+                now = woken(wake) => return Event::Wake(now),
+            }
+        }
+    }
+
+    fn apply(&mut self, event: Event) -> Result<(), LeftWhy> {
+        match event {
+            Event::Bytes(now) | Event::Wake(now) => self.now = now,
+            Event::EndOfFile => self.decoder.push_end_of_file(),
+            Event::Stop => return Err(LeftWhy::Stopping),
+            Event::Failed(error) => return Err(LeftWhy::Error(error)),
+        }
+        Ok(())
+    }
+
+    async fn close(mut self, farewell: Farewell) {
+        match farewell {
+            Farewell::Close | Farewell::Linger => {
+                let flushed = self.outlet.flush().await.is_ok();
+                if flushed && farewell == Farewell::Linger {
+                    self.outlet.stream.close_lingering(LINGER).await;
+                }
+            }
+            Farewell::Abort => self.outlet.stream.abort(),
+            Farewell::Drop => {}
+        }
+    }
+}
+
+/// Reads what is there. A function of its own, so that the array lies on the stack and not in each task.
+fn take_now(stream: &Stream, decoder: &mut RequestDecoder) -> io::Result<Option<Event>> {
+    let mut piece = [0; INDEX_READ];
+    match stream.try_read(&mut piece) {
+        Ok(0) => Ok(Some(Event::EndOfFile)),
+        Ok(count) => {
+            let now = Instant::now();
+            decoder.push(piece.get(..count).unwrap_or_default(), now);
+            Ok(Some(Event::Bytes(now)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn woken(wake: Option<Instant>) -> Instant {
+    match wake {
+        Some(wake) => sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+    Instant::now()
+}
+
+fn broken(error: WriteError) -> LeftWhy {
+    match error {
+        WriteError::Stalled => LeftWhy::Stalled,
+        WriteError::Io(error) => LeftWhy::Error(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_session_is_small() {
+        fn size_of_future<F>(_: impl Fn(Arc<Shared>, Incoming, StopSignal) -> F) -> usize {
+            size_of::<F>()
+        }
+        // Thousands of peers are silent most of the time; this is what each of them costs.
+        let size = size_of_future(run);
+        assert!(size <= 3 * 1024, "{size} bytes");
+    }
+}
