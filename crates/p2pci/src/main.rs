@@ -1,2 +1,45 @@
-//! The binary.
-fn main() {}
+//! `p2pci`: an index, a peer, and everything in between, in one binary.
+//!
+//! `cli` is what was typed, `settings` what it means; each command has a file in `command`; `out` is the only file that prints.
+
+mod cli;
+mod command;
+mod exit;
+mod line_budget;
+mod local_peer;
+mod menu;
+mod out;
+mod server_log;
+mod settings;
+mod signals;
+mod stdin_lines;
+mod tongues;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::exit::{Code, Failure};
+
+fn main() -> ExitCode {
+    out::install_panic_message();
+    let Cli { command } = Cli::parse();
+    let out = out::Out::new(command.format());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(out, &Failure::new(Code::Failed, format!("cannot start: {error}"))),
+    };
+    let result = runtime.block_on(command::run(command, out));
+    // Nothing that still runs may delay the end: a look-up of a name, or a blocked read, cannot be called off.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(out, &failure),
+    }
+}
+
+fn fail(out: out::Out, failure: &Failure) -> ExitCode {
+    out.failure(failure);
+    failure.code.into()
+}

@@ -96,6 +96,24 @@ pub const RECONNECT_FIRST: Duration = Duration::from_secs(5);
 /// Reconnecting: the longest pause between two tries.
 pub const RECONNECT_CAP: Duration = Duration::from_secs(60);
 
+/// Reconnecting: a connection that lasted this long was a good one, and the pauses begin anew.
+pub const RECONNECT_STABLE: Duration = Duration::from_secs(60);
+/// Longest wait for the first answer of an index, before the request is tried once with other line ends.
+pub const FIRST_ANSWER: Duration = Duration::from_secs(3);
+
+/// Longest wait for the first byte of a peer's answer to a GET.
+pub const DOWNLOAD_FIRST_BYTE: Duration = Duration::from_secs(10);
+/// Longest wait for the whole head of that answer, and between two bytes of its body.
+pub const DOWNLOAD_STALL: Duration = Duration::from_secs(30);
+/// Least bytes a second of a body that is worth waiting for, on average over [`DOWNLOAD_RATE_WINDOW`].
+pub const DOWNLOAD_RATE_MIN: u64 = 1024;
+/// See [`DOWNLOAD_RATE_MIN`].
+pub const DOWNLOAD_RATE_WINDOW: Duration = Duration::from_secs(60);
+/// Most room that a disk is asked for in advance, in bytes: a file's length is only what a peer claims.
+pub const RESERVE_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Bytes of a file that travel in one write with its head, where the two go together: some programs read once.
+pub const GET_TOGETHER: usize = 64 * 1024;
+
 /// Request lines shown in one second; the rest is counted.
 pub const LOG_LINES_PER_SECOND: u32 = 200;
 

@@ -323,6 +323,19 @@ fn missing_headers_are_named() {
     assert!(request.departures.contains(Departure::NoHost) && request.departures.contains(Departure::NoOs));
 }
 
+#[test]
+fn what_lookup_and_list_do_not_need_may_be_empty() {
+    for request in [
+        "LOOKUP RFC 1 P2P-CI/1.0\r\nHost: \r\nPort:\r\nTitle:\r\n\r\n",
+        "LIST ALL P2P-CI/1.0\r\nHost:\r\nPort: \r\n\r\n",
+    ] {
+        let outcomes = lenient(request.as_bytes());
+        assert!(outcomes[0].contains("host: None, port: None"), "{outcomes:?}");
+    }
+    let wrong = lenient(b"LIST ALL P2P-CI/1.0\r\nHost: a\r\nPort: 0\r\n\r\n");
+    assert!(wrong[0].contains("'Port' is not a number from 1 to 65535"), "{wrong:?}");
+}
+
 /// A stream of good and bad requests in mixed dialects, garbage included.
 fn streams() -> impl Strategy<Value = Vec<u8>> {
     let dialects: Vec<Vec<u8>> = DIALECTS

@@ -209,6 +209,14 @@ impl Needs {
     }
 }
 
+/// A value that LOOKUP and LIST do not need: an empty one is as good as none, a wrong one is refused all the same.
+pub(super) fn if_given<T>(value: Result<Option<T>, Reason>) -> Result<Option<T>, Reason> {
+    match value {
+        Err(Reason::Value(_, ValueError::Empty)) => Ok(None),
+        value => value,
+    }
+}
+
 /// Whether a line is a request line rather than a header: no colon, and its last word names a version.
 pub(super) fn is_request_line(line: &[u8]) -> bool {
     let last = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next();
@@ -282,7 +290,9 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn port(&self) -> Result<Option<Port>, Reason> {
-        self.parsed(Field::Port, Port::parse)
+        let parse =
+            |bytes: &'a [u8]| if bytes.is_empty() { Err(ValueError::Empty) } else { Port::parse(bytes) };
+        self.parsed(Field::Port, parse)
     }
 
     pub(super) fn title(&self) -> Result<Option<Title<'a>>, Reason> {

@@ -1,7 +1,7 @@
 //! `LIST ALL`: every record of the index.
 
 use super::framing::LineEnd;
-use super::head::{Fields, Words};
+use super::head::{Fields, Words, if_given};
 use super::refusal::Reason;
 use super::version::Version;
 use crate::value::host::Host;
@@ -19,7 +19,7 @@ pub struct List<'a> {
 impl<'a> List<'a> {
     pub(super) fn parse(words: &Words<'a>, fields: &Fields<'a>) -> Result<Self, Reason> {
         words.all()?;
-        Ok(Self { host: fields.host()?, port: fields.port()? })
+        Ok(Self { host: if_given(fields.host())?, port: if_given(fields.port())? })
     }
 
     /// Appends the request with its empty line; what is not known is left empty.

@@ -1,10 +1,9 @@
 //! `LOOKUP RFC n`: who has a file?
 
 use super::framing::LineEnd;
-use super::head::{Fields, Words};
-use super::refusal::{Field, Reason};
+use super::head::{Fields, Words, if_given};
+use super::refusal::Reason;
 use super::version::Version;
-use crate::value::ValueError;
 use crate::value::host::Host;
 use crate::value::number::{Port, RfcNumber};
 use crate::value::title::Title;
@@ -24,11 +23,12 @@ pub struct Lookup<'a> {
 
 impl<'a> Lookup<'a> {
     pub(super) fn parse(words: &Words<'a>, fields: &Fields<'a>) -> Result<Self, Reason> {
-        let title = match fields.title() {
-            Err(Reason::Value(Field::Title, ValueError::Empty)) => None,
-            title => title?,
-        };
-        Ok(Self { number: words.rfc_number()?, host: fields.host()?, port: fields.port()?, title })
+        Ok(Self {
+            number: words.rfc_number()?,
+            host: if_given(fields.host())?,
+            port: if_given(fields.port())?,
+            title: if_given(fields.title())?,
+        })
     }
 
     /// Appends the request with its empty line; what is not known is left empty.

@@ -1,0 +1,205 @@
+//! What was typed: the command line as plain data. What it means is decided in `settings.rs`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use peer::link::IndexAddr;
+
+use crate::settings::{ListenAddr, Ports, index_addr};
+
+/// Peer-to-peer file sharing with a centralized index.
+#[derive(Debug, Parser)]
+#[command(name = "p2pci", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Try it alone:        p2pci demo
+Three machines:      p2pci server  |  p2pci share DIR --server HOST  |  p2pci get NUMBER --server HOST
+Exit codes:          0 done, 1 failed, 2 wrong usage, 3 not found, 4 index unreachable,
+                     5 several contents, 6 verification failed, 130 interrupted";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the index: peers register here what they have
+    Server(Server),
+    /// Run a peer with a menu: add, look up, list, download
+    Client(Client),
+    /// Share a folder of RFC texts until stopped
+    Share(Share),
+    /// Download an RFC from whoever has it
+    Get(Get),
+    /// Show who has an RFC
+    Lookup(Lookup),
+    /// Show every record of the index
+    List(List),
+    /// Watch an index and two peers do the whole job on this machine, every step checked
+    Demo(Demo),
+}
+
+/// `p2pci server`
+#[derive(Debug, Args)]
+pub struct Server {
+    /// Where to listen: ADDR:PORT, ADDR or PORT; port 0 takes a free one [default: all interfaces, port 7734]
+    #[arg(long, value_name = "ADDR:PORT", env = "P2PCI_LISTEN")]
+    pub listen: Option<ListenAddr>,
+    /// Serve every address, not only loopback, private, link-local and unique-local ones
+    #[arg(long, env = "P2PCI_PUBLIC")]
+    pub public: bool,
+    /// Read requests exactly as the specification says
+    #[arg(long, env = "P2PCI_STRICT")]
+    pub strict: bool,
+    /// Show for each request its dialect and every departure from the specification
+    #[arg(long, env = "P2PCI_EXPLAIN")]
+    pub explain: bool,
+    /// Which host a record shows
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = RecordHost::Auto, env = "P2PCI_RECORD_HOST")]
+    pub record_host: RecordHost,
+    /// Connections from one address (IPv4) or /64 (IPv6) at once
+    #[arg(long, value_name = "N", default_value_t = proto::limits::CONNECTIONS_PER_ADDRESS, env = "P2PCI_MAX_PER_ADDRESS")]
+    pub max_per_address: usize,
+    /// Show neither connections nor requests
+    #[arg(long, short, env = "P2PCI_QUIET")]
+    pub quiet: bool,
+    /// How lines are written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, env = "P2PCI_LOG_FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// `--record-host`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecordHost {
+    /// The claimed name where it is true, else an address that works
+    Auto,
+    /// The name as the peer claims it
+    Claimed,
+    /// The address that the index observed
+    Observed,
+}
+
+/// `--log-format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Where the index is, for every command but `client`, which takes it as an argument.
+#[derive(Debug, Args)]
+pub struct ServerFlag {
+    /// The index
+    #[arg(long, value_name = "HOST[:PORT]", env = "P2PCI_SERVER", default_value = "localhost", value_parser = index_addr)]
+    pub server: IndexAddr,
+}
+
+/// How a peer offers its uploads.
+#[derive(Debug, Args)]
+pub struct Uploads {
+    /// The name under which the index knows this peer [default: its address towards the index]
+    #[arg(long, value_name = "NAME", env = "P2PCI_HOST")]
+    pub host: Option<String>,
+    /// The upload port, or a range of which the first free one is taken [default: a free port]
+    #[arg(long, value_name = "N|A-B", env = "P2PCI_UPLOAD_PORT")]
+    pub upload_port: Option<Ports>,
+    /// The address on which uploads are served [default: all interfaces]
+    #[arg(long, value_name = "ADDR", env = "P2PCI_UPLOAD_LISTEN")]
+    pub upload_listen: Option<IpAddr>,
+    /// Serve uploads to every address, not only loopback, private, link-local and unique-local ones
+    #[arg(long, env = "P2PCI_PUBLIC")]
+    pub public: bool,
+}
+
+/// `p2pci client`
+#[derive(Debug, Args)]
+pub struct Client {
+    /// The index
+    #[arg(value_name = "SERVER", env = "P2PCI_SERVER", default_value = "localhost", value_parser = index_addr)]
+    pub server: IndexAddr,
+    /// The folder of this peer's files; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "rfc", env = "P2PCI_DIR")]
+    pub dir: PathBuf,
+    /// Leave the adding of the folder's files to the menu
+    #[arg(long, env = "P2PCI_NO_ANNOUNCE")]
+    pub no_announce: bool,
+    #[command(flatten)]
+    pub uploads: Uploads,
+}
+
+/// `p2pci share`
+#[derive(Debug, Args)]
+pub struct Share {
+    /// The folder: every rfcN.txt in it is shared
+    #[arg(value_name = "DIR", env = "P2PCI_DIR")]
+    pub dir: PathBuf,
+    #[command(flatten)]
+    pub index: ServerFlag,
+    #[command(flatten)]
+    pub uploads: Uploads,
+    /// JSON Lines instead of text
+    #[arg(long, env = "P2PCI_JSON")]
+    pub json: bool,
+}
+
+/// `p2pci get`
+#[derive(Debug, Args)]
+pub struct Get {
+    /// The RFC's number
+    #[arg(value_name = "NUMBER")]
+    pub number: proto::value::number::RfcNumber,
+    /// Where to put it: a file, a folder with a final /, or - for standard output [default: rfcNUMBER.txt here]
+    #[arg(long, short, value_name = "FILE|DIR/|-", env = "P2PCI_OUTPUT")]
+    pub output: Option<PathBuf>,
+    /// Ask this peer, not the index
+    #[arg(long, value_name = "HOST:PORT", env = "P2PCI_FROM")]
+    pub from: Option<crate::settings::From>,
+    /// Replace a file of another content
+    #[arg(long, env = "P2PCI_FORCE")]
+    pub force: bool,
+    #[command(flatten)]
+    pub index: ServerFlag,
+    /// JSON Lines instead of text
+    #[arg(long, env = "P2PCI_JSON")]
+    pub json: bool,
+}
+
+/// `p2pci lookup`
+#[derive(Debug, Args)]
+pub struct Lookup {
+    /// The RFC's number
+    #[arg(value_name = "NUMBER")]
+    pub number: proto::value::number::RfcNumber,
+    #[command(flatten)]
+    pub index: ServerFlag,
+    /// JSON Lines instead of text
+    #[arg(long, env = "P2PCI_JSON")]
+    pub json: bool,
+}
+
+/// `p2pci list`
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only records whose title, or whose name rfcN.txt, matches: * ? [a-z] {a,b}, in any case
+    #[arg(value_name = "GLOB")]
+    pub glob: Option<String>,
+    #[command(flatten)]
+    pub index: ServerFlag,
+    /// JSON Lines instead of text
+    #[arg(long, env = "P2PCI_JSON")]
+    pub json: bool,
+}
+
+/// `p2pci demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Take the rfcN.txt of this folder instead of the samples
+    #[arg(long, value_name = "DIR", env = "P2PCI_DEMO_DIR")]
+    pub dir: Option<PathBuf>,
+}

@@ -1,0 +1,62 @@
+//! One file for each command.
+
+mod client;
+mod demo;
+mod get;
+mod list;
+mod lookup;
+mod server;
+mod share;
+
+use peer::link::LinkError;
+
+use crate::cli::Command;
+use crate::exit::{Code, Failure};
+use crate::out::{Format, Out};
+use crate::signals;
+
+impl Command {
+    /// How this command's results are to be shown.
+    pub fn format(&self) -> Format {
+        let json = match self {
+            Self::Share(args) => args.json,
+            Self::Get(args) => args.json,
+            Self::Lookup(args) => args.json,
+            Self::List(args) => args.json,
+            Self::Server(_) | Self::Client(_) | Self::Demo(_) => false,
+        };
+        if json { Format::Json } else { Format::Text }
+    }
+}
+
+/// Runs one command to its end.
+pub async fn run(command: Command, out: Out) -> Result<(), Failure> {
+    match command {
+        Command::Server(args) => server::run(args, out).await,
+        Command::Client(args) => client::run(args, out).await,
+        Command::Share(args) => share::run(args, out).await,
+        Command::Get(args) => unless_interrupted(get::run(args, out)).await,
+        Command::Lookup(args) => unless_interrupted(lookup::run(args, out)).await,
+        Command::List(args) => unless_interrupted(list::run(args, out)).await,
+        Command::Demo(args) => unless_interrupted(demo::run(args, out)).await,
+    }
+}
+
+/// Dropping a command's future undoes what it has begun, so an interruption leaves nothing behind.
+async fn unless_interrupted(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::select! {
+        result = command => result,
+        () = signals::interrupted() => Err(Failure::new(Code::Interrupted, "interrupted")),
+    }
+}
+
+/// A question to the index that has no answer.
+fn index_failure(error: LinkError) -> Failure {
+    match error {
+        LinkError::Unreachable { .. } => {
+            Failure::new(Code::Unreachable, format!("{error}; is it running, and is --server right?"))
+        }
+        LinkError::Host(_) => Failure::new(Code::Usage, error.to_string()),
+        error => Failure::new(Code::Failed, error.to_string()),
+    }
+}

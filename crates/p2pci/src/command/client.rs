@@ -1,0 +1,71 @@
+//! `p2pci client [SERVER]`: the interactive peer of the original.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use peer::notice::{LinkNotice, Notice, Observer};
+use peer::shares::{ShareTable, make_folder};
+use proto::escape;
+
+use super::index_failure;
+use crate::cli::Client;
+use crate::exit::{Code, Failure};
+use crate::local_peer::{LocalPeer, Spec, scan, skipped_in_words};
+use crate::menu::Menu;
+use crate::out::Out;
+use crate::signals;
+use crate::stdin_lines::StdinLines;
+
+/// How long the first connection may take.
+const JOIN: Duration = Duration::from_secs(15);
+
+/// Joins, announces the folder, and shows the menu until the user leaves.
+pub async fn run(args: Client, out: Out) -> Result<(), Failure> {
+    let folder = args.dir.display();
+    let cannot = |error| Failure::new(Code::Failed, format!("the folder {folder} cannot be made: {error}"));
+    if make_folder(&args.dir).map_err(cannot)? {
+        out.line(format_args!("Made the folder {folder}: put rfcN.txt files into it to share them"));
+    }
+    let shares = Arc::new(ShareTable::new());
+    let skipped = if args.no_announce { Vec::new() } else { scan(&shares, &args.dir).await?.1 };
+    if !skipped.is_empty() {
+        out.line(format_args!("Files of {folder}: {}", skipped_in_words(&skipped)));
+    }
+    let observer = Arc::new(Narrator { out });
+    let peer = LocalPeer::start(Spec::new(&args.server, &args.uploads, !args.no_announce), shares, observer)?;
+    peer.link.connected(JOIN).await.map_err(index_failure)?;
+    if !args.no_announce {
+        let added = peer.link.registered(JOIN).await.map_err(index_failure)?.files;
+        out.line(format_args!("Joined {} and added {added} files of {folder}", args.server));
+    }
+    let menu = Menu::new(&peer, &args.dir, out, StdinLines::start());
+    tokio::select! {
+        () = menu.run() => {}
+        () = signals::interrupted() => out.line(""),
+    }
+    tokio::select! {
+        () = peer.stop() => {}
+        () = signals::interrupted() => {}
+    }
+    Ok(())
+}
+
+/// Tells what the user at the menu must know: that the index is gone, and that it is back.
+struct Narrator {
+    out: Out,
+}
+
+impl Observer for Narrator {
+    fn notice(&self, notice: Notice) {
+        match notice {
+            Notice::Link(LinkNotice::Lost { why }) => self.out.note(format_args!(
+                "\n(no connection to the index: {}; trying again by itself, uploads go on)",
+                escape::Line(why.as_bytes())
+            )),
+            Notice::Link(LinkNotice::Refused { number, .. }) => {
+                self.out.note(format_args!("(the index did not take RFC {number})"));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `p2pci server`
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use index::server::{Server, Settings};
+use index::status::Status;
+use index::store::{MemoryStore, Store};
+use net::accept::{AcceptObserver, Incoming, Policy};
+use net::descriptors::raise_open_file_limit;
+use net::interfaces::reachable_addresses;
+use net::listen::{ListenSpec, Listeners, PortChoice};
+use net::stop::{StopSignal, stop_pair};
+use peer::link::IndexAddr;
+use proto::limits::{DESCRIPTORS_RESERVED, INDEX_PORT, WRITE_STALL};
+use proto::tongue::Tongue;
+use proto::visibility::RecordHost;
+use proto::wire::decoder::Reading;
+
+use crate::cli;
+use crate::exit::{Code, Failure};
+use crate::out::Out;
+use crate::server_log::{ServerLog, Style};
+use crate::settings::{ListenAddr, typed};
+use crate::signals;
+use crate::tongues;
+
+/// How long connections may go on when the index stops. Each hears of the stop itself, so this is for those that hang.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How often the log is settled: hidden lines are told, a changed status is shown.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Runs the index until it is stopped.
+pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
+    let style = Style { format: args.log_format, quiet: args.quiet, explain: args.explain };
+    let log = Arc::new(ServerLog::new(out, style, Instant::now()));
+    let listen = args.listen.unwrap_or(ListenAddr { address: None, port: INDEX_PORT });
+    let spec = ListenSpec { address: listen.address, ports: PortChoice::One(listen.port) };
+    let listeners = Listeners::bind(spec).map_err(|error| {
+        Failure::new(Code::Failed, format!("{error}; --listen ADDR:PORT chooses another place"))
+    })?;
+    let port = listeners.port();
+    for address in announced(&listeners, listen.address) {
+        log.listening(address, &welcome(listen.address, port, args.public));
+    }
+
+    let server = Server::new(
+        settings(&args),
+        Store::Memory(MemoryStore::default()),
+        Arc::clone(&log) as Arc<_>,
+        Instant::now(),
+    );
+    let (stopper, stop) = stop_pair();
+    let accepting = Arc::clone(&log) as Arc<dyn AcceptObserver>;
+    let handler = handler(server.clone(), stop.clone());
+    let serving = tokio::spawn(net::accept::serve(listeners, policy(&args), accepting, handler, stop));
+    watch(&server, &log).await;
+    log.stopping();
+    stopper.stop();
+    // A panic of the accept loop was shown when it happened; there is nothing left to save.
+    let _ = serving.await;
+    log.settle(Instant::now());
+    Ok(())
+}
+
+fn settings(args: &cli::Server) -> Settings {
+    Settings {
+        reading: if args.strict { Reading::Strict } else { Reading::Lenient },
+        record_host: match args.record_host {
+            cli::RecordHost::Auto => RecordHost::Auto,
+            cli::RecordHost::Claimed => RecordHost::Claimed,
+            cli::RecordHost::Observed => RecordHost::Observed,
+        },
+        write_stall: WRITE_STALL,
+    }
+}
+
+/// As many connections as there are descriptors, less a reserve; a system that gives few keeps a quarter of them.
+fn policy(args: &cli::Server) -> Policy {
+    let descriptors = usize::try_from(raise_open_file_limit().now).unwrap_or(usize::MAX);
+    Policy {
+        public: args.public,
+        connections_max: descriptors - DESCRIPTORS_RESERVED.min(descriptors / 4),
+        per_address_max: args.max_per_address,
+        refusal: tongues::REFUSAL,
+        drain: DRAIN,
+    }
+}
+
+/// Who answers a connection, by its tongue.
+fn handler(
+    server: Server,
+    stop: StopSignal,
+) -> impl Fn(Incoming) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Clone + Send + Sync + 'static {
+    move |incoming| {
+        let (server, stop) = (server.clone(), stop.clone());
+        match incoming.tongue {
+            Some(Tongue::P2pCi) | None => {
+                Box::pin(async move { server.serve_connection(incoming, stop).await })
+            }
+            Some(Tongue::Http | Tongue::Tls) => Box::pin(tongues::refuse(incoming)),
+        }
+    }
+}
+
+/// Shows the status whenever it has changed, at most once a tick, and whenever it is asked for; until the end.
+async fn watch(server: &Server, log: &ServerLog) {
+    let mut ticks = tokio::time::interval(TICK);
+    let mut asked = signals::status_asked();
+    let mut shown = server.status();
+    let end = signals::interrupted();
+    tokio::pin!(end);
+    loop {
+        let forced = tokio::select! {
+            () = &mut end => return,
+            _ = ticks.tick() => false,
+            Some(()) = async { asked.as_mut()?.recv().await }, if asked.is_some() => true,
+        };
+        log.settle(Instant::now());
+        let status = server.status();
+        if forced || changed(&shown, &status) {
+            log.status(&status, tokio::runtime::Handle::current().metrics().num_alive_tasks(), forced);
+            shown = status;
+        }
+    }
+}
+
+fn changed(before: &Status, now: &Status) -> bool {
+    (before.peers, before.records) != (now.peers, now.records)
+}
+
+/// The addresses that the log names: one for all interfaces, as one line is enough for people.
+fn announced(listeners: &Listeners, asked: Option<IpAddr>) -> Vec<SocketAddr> {
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, listeners.port()));
+    match asked {
+        Some(_) => listeners.local_addrs(),
+        None => vec![any],
+    }
+}
+
+/// The first lines: where the index listens, and what to type elsewhere to reach it.
+fn welcome(address: Option<IpAddr>, port: u16, public: bool) -> String {
+    let place = address.map_or_else(|| "all interfaces".to_owned(), |address| address.to_string());
+    let mode = if public {
+        "every address is served"
+    } else {
+        "local networks are served, --public serves everybody"
+    };
+    let mut lines = format!("Index listening on port {port}, {place}; {mode}");
+    let here = address.is_none_or(|address| address.is_loopback() || address.is_unspecified());
+    let mut hosts: Vec<String> = match address {
+        Some(address) if !address.is_unspecified() => vec![address.to_string()],
+        _ => reachable_addresses().iter().map(ToString::to_string).collect(),
+    };
+    if here && !hosts.iter().any(|host| host == "127.0.0.1" || host == "::1") {
+        hosts.push("localhost".to_owned());
+    }
+    lines.push_str("\nPeers reach it with:");
+    for host in hosts {
+        let note = if host == "localhost" { "      (on this machine)" } else { "" };
+        // Writing to a string cannot fail.
+        let _ = write!(lines, "\n    p2pci client {}{note}", typed(&IndexAddr { host, port }));
+    }
+    lines.push_str("\nCtrl+C stops it.");
+    lines
+}

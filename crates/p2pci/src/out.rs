@@ -1,0 +1,122 @@
+//! The only file that prints. Whatever came from the network is escaped by the callers with [`proto::escape`], or handed to
+//! [`Out::as_it_came`], which does it here.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the place")]
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use proto::escape;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::exit::Failure;
+
+/// How a command shows its results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// JSON Lines, each an object with a `type`: `docs/json.md`.
+    Json,
+}
+
+/// Standard output and standard error.
+#[derive(Debug, Clone, Copy)]
+pub struct Out {
+    format: Format,
+}
+
+impl Out {
+    /// An output of this format.
+    pub fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Whether results are shown as JSON Lines.
+    pub fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// One result: a line for people, or the object that says the same.
+    pub fn result(self, line: impl Display, object: &impl Serialize) {
+        match self.format {
+            Format::Text => self.line(line),
+            Format::Json => self.object(object),
+        }
+    }
+
+    /// A line for people; nothing when the format is JSON.
+    pub fn remark(self, line: impl Display) {
+        if self.format == Format::Text {
+            self.line(line);
+        }
+    }
+
+    /// A line.
+    pub fn line(self, line: impl Display) {
+        settle(writeln!(io::stdout().lock(), "{line}"));
+    }
+
+    /// A JSON object on a line.
+    pub fn object(self, object: &impl Serialize) {
+        let mut out = io::stdout().lock();
+        let written = serde_json::to_writer(&mut out, object).map_err(io::Error::from);
+        settle(written.and_then(|()| writeln!(out)));
+    }
+
+    /// Bytes from the network, line ends kept, every other control character escaped.
+    pub fn as_it_came(self, bytes: &[u8]) {
+        let mut out = io::stdout().lock();
+        settle(write!(out, "{}", escape::Text(bytes)).and_then(|()| out.flush()));
+    }
+
+    /// A question, without a line end.
+    pub fn prompt(self, question: &str) {
+        let mut out = io::stdout().lock();
+        settle(write!(out, "{question}").and_then(|()| out.flush()));
+    }
+
+    /// Why the command failed: the program's last words.
+    pub fn failure(self, failure: &Failure) {
+        let message = escape::Line(failure.message.as_bytes()).to_string();
+        match self.format {
+            Format::Text => self.note(format_args!("p2pci: {message}")),
+            Format::Json => {
+                self.object(&json!({"type": "error", "code": failure.code as u8, "message": message}))
+            }
+        }
+    }
+
+    /// A line on standard error: what is no result.
+    pub fn note(self, line: impl Display) {
+        // Nobody is left to tell when standard error is gone.
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+}
+
+/// A reader that has gone away (`p2pci list | head`) ends the program quietly, as with any other tool.
+fn settle(written: io::Result<()>) {
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            eprintln!("p2pci: cannot write to standard output: {error}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Shows a panic as one sentence: what it means to the user, and how to report it. A backtrace helps nobody at a terminal.
+pub fn install_panic_message() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let cause = panic.payload_as_str().unwrap_or("no message");
+        eprintln!("p2pci: internal error at {place}: {cause}. Please report this line.");
+    }));
+}
+
+/// Standard output as a place for a file's bytes.
+pub fn bytes() -> Box<dyn Write + Send> {
+    Box::new(io::stdout())
+}

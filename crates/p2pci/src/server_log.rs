@@ -1,0 +1,192 @@
+//! What the index shows while it runs: who comes and goes, and each request, as the original's console did.
+
+mod json;
+mod text;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use index::notice::{LeftWhy, Notice, Observer};
+use net::accept::{AcceptNotice, AcceptObserver, RefusedReason};
+use proto::limits::LOG_LINES_PER_SECOND;
+use proto::wire::refusal::Refusal;
+use proto::wire::request::Request;
+use proto::wire::status::Status;
+
+use crate::cli::LogFormat;
+use crate::line_budget::LineBudget;
+use crate::out::Out;
+
+/// Everything that the index has to say.
+#[derive(Debug)]
+enum Event<'a> {
+    Connected { source: SocketAddr },
+    Left { source: SocketAddr, records: usize, why: String },
+    Request { source: SocketAddr, request: &'a Request<'a>, status: Status, records: usize },
+    Refused { source: SocketAddr, refusal: &'a Refusal<'a>, status: Status },
+    NotServed { source: SocketAddr, reason: String },
+    Trouble { message: String },
+    Hidden { lines: u64 },
+    Status { peers: usize, records: usize, tasks: usize },
+    Stopping,
+}
+
+/// How loud the log is, and in which form.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// `--log-format`
+    pub format: LogFormat,
+    /// `--quiet`: neither connections nor requests.
+    pub quiet: bool,
+    /// `--explain`: dialect and departures of each request.
+    pub explain: bool,
+}
+
+/// The index's log.
+#[derive(Debug)]
+pub struct ServerLog {
+    out: Out,
+    style: Style,
+    budget: Mutex<LineBudget>,
+}
+
+impl ServerLog {
+    /// A log that begins at `now`.
+    pub fn new(out: Out, style: Style, now: Instant) -> Self {
+        Self { out, style, budget: Mutex::new(LineBudget::new(LOG_LINES_PER_SECOND, now)) }
+    }
+
+    /// Where the index listens.
+    pub fn listening(&self, address: SocketAddr, lines: &str) {
+        match self.style.format {
+            LogFormat::Text => self.out.line(lines),
+            LogFormat::Json => self.out.object(&json::listening(address)),
+        }
+    }
+
+    /// How many peers and records there are, and how many tasks the process runs. Shown even when quiet if it was asked for.
+    pub fn status(&self, status: &index::status::Status, tasks: usize, asked: bool) {
+        if asked || !self.style.quiet {
+            self.show(&Event::Status { peers: status.peers, records: status.records, tasks });
+        }
+    }
+
+    /// Something that the operator must know.
+    pub fn trouble(&self, message: String) {
+        self.show(&Event::Trouble { message });
+    }
+
+    /// The index stops.
+    pub fn stopping(&self) {
+        self.show(&Event::Stopping);
+    }
+
+    /// Tells what a second that is over has hidden; to be called now and then.
+    pub fn settle(&self, now: Instant) {
+        let hidden = self.budget().settle(now);
+        self.show_hidden(hidden);
+    }
+
+    fn budget(&self) -> std::sync::MutexGuard<'_, LineBudget> {
+        // A count of lines stays right whatever another thread did with it.
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, event: &Event<'_>) {
+        match self.style.format {
+            LogFormat::Text => self.out.line(text::Line { event, explain: self.style.explain }),
+            LogFormat::Json => self.out.object(&json::object(event, self.style.explain)),
+        }
+    }
+
+    fn show_hidden(&self, hidden: Option<u64>) {
+        if let Some(lines) = hidden {
+            self.show(&Event::Hidden { lines });
+        }
+    }
+
+    /// Shows what may come in floods, as far as the second's budget allows.
+    fn show_limited(&self, event: &Event<'_>) {
+        if self.style.quiet {
+            return;
+        }
+        self.show_within_budget(event);
+    }
+
+    fn show_within_budget(&self, event: &Event<'_>) {
+        let admission = self.budget().admit(Instant::now());
+        self.show_hidden(admission.hidden_before);
+        if admission.show {
+            self.show(event);
+        }
+    }
+}
+
+impl AcceptObserver for ServerLog {
+    fn notice(&self, notice: AcceptNotice) {
+        match notice {
+            AcceptNotice::Connected { source } => self.show_limited(&Event::Connected { source }),
+            AcceptNotice::EndedUnheard { source } => {
+                self.show_limited(&Event::Left { source, records: 0, why: "said nothing".to_owned() });
+            }
+            // Whoever is not served is worth a line even when requests are not shown.
+            AcceptNotice::Refused { source, reason } => {
+                self.show_within_budget(&Event::NotServed { source, reason: not_served(reason) });
+            }
+            AcceptNotice::Trouble(error) => self.trouble(accept_trouble(&error)),
+            AcceptNotice::HandlerPanicked(error) => {
+                self.trouble(format!("a connection ended by an internal error: {error}"))
+            }
+        }
+    }
+}
+
+impl Observer for ServerLog {
+    fn notice(&self, notice: &Notice<'_>) {
+        match *notice {
+            Notice::Left { source, records, why, .. } => {
+                self.show_limited(&Event::Left { source, records, why: left_why(why) });
+            }
+            Notice::Request { source, request, status, records } => {
+                self.show_limited(&Event::Request { source, request, status, records });
+            }
+            Notice::Refused { source, refusal } => {
+                let status = refusal.reason.status();
+                self.show_limited(&Event::Refused { source, refusal, status });
+            }
+            Notice::Joined { .. } => {}
+        }
+    }
+
+    fn wants_requests(&self) -> bool {
+        !self.style.quiet
+    }
+}
+
+fn not_served(reason: RefusedReason) -> String {
+    match reason {
+        RefusedReason::NotLocal => "not in the local networks; --public serves every address".to_owned(),
+        RefusedReason::TooManyFromAddress { max } => {
+            format!("more than {max} connections from there; --max-per-address allows more")
+        }
+        RefusedReason::TooMany { max } => {
+            format!("more than {max} connections in all; raise the limit of open files (ulimit -n)")
+        }
+    }
+}
+
+fn left_why(why: &LeftWhy) -> String {
+    match why {
+        LeftWhy::EndOfFile => "closed".to_owned(),
+        LeftWhy::Refused(reason) => format!("cut off: {reason}"),
+        LeftWhy::Stalled => "cut off: it reads none of its answer".to_owned(),
+        LeftWhy::Error(error) => format!("connection lost: {error}"),
+        LeftWhy::Stopping => "the index stops".to_owned(),
+    }
+}
+
+fn accept_trouble(error: &io::Error) -> String {
+    format!("cannot accept connections at the moment, trying again: {error}")
+}

@@ -1,0 +1,57 @@
+//! The log for programs: one JSON object a line, described in `docs/json.md`.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use super::Event;
+
+/// Where the index listens.
+pub(super) fn listening(address: SocketAddr) -> Value {
+    stamped(json!({"type": "listening", "address": address.ip(), "port": address.port()}))
+}
+
+/// One event as an object.
+pub(super) fn object(event: &Event<'_>, explain: bool) -> Value {
+    stamped(match event {
+        Event::Connected { source } => json!({"type": "connected", "source": source}),
+        Event::Left { source, records, why } => {
+            json!({"type": "left", "source": source, "records": records, "why": why})
+        }
+        Event::Request { source, request, status, records } => {
+            let mut object = json!({
+                "type": "request", "source": source, "request": text(request.raw), "status": status.to_string(),
+                "records": records, "dialect": request.framing.dialect().to_string(),
+            });
+            if explain {
+                object["departures"] =
+                    request.departures.iter().map(|departure| departure.to_string()).collect();
+            }
+            object
+        }
+        Event::Refused { source, refusal, status } => json!({
+            "type": "refused", "source": source, "request": text(refusal.raw), "status": status.to_string(),
+            "reason": refusal.reason.to_string(),
+        }),
+        Event::NotServed { source, reason } => {
+            json!({"type": "not_served", "source": source, "reason": reason})
+        }
+        Event::Trouble { message } => json!({"type": "trouble", "message": message}),
+        Event::Hidden { lines } => json!({"type": "hidden", "lines": lines}),
+        Event::Status { peers, records, tasks } => {
+            json!({"type": "status", "peers": peers, "records": records, "tasks": tasks})
+        }
+        Event::Stopping => json!({"type": "stopping"}),
+    })
+}
+
+fn stamped(mut object: Value) -> Value {
+    object["time"] = humantime::format_rfc3339_millis(SystemTime::now()).to_string().into();
+    object
+}
+
+/// A request as text; JSON escapes what a terminal must not see.
+fn text(raw: &[u8]) -> String {
+    String::from_utf8_lossy(raw).into_owned()
+}

@@ -1,0 +1,88 @@
+//! The log for people: one line an event, everything from the network escaped.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use proto::escape;
+
+use super::Event;
+
+/// One event as a line.
+pub(super) struct Line<'a> {
+    pub(super) event: &'a Event<'a>,
+    pub(super) explain: bool,
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", humantime::format_rfc3339_seconds(SystemTime::now()))?;
+        match self.event {
+            Event::Connected { source } => write!(f, "{source} connected"),
+            Event::Left { source, records: 0, why } => write!(f, "{source} left ({why})"),
+            Event::Left { source, records, why } => {
+                write!(f, "{source} left ({why}), {} removed", Records(*records))
+            }
+            Event::Request { source, request, status, records } => {
+                write!(f, "{source} {} -> {status}", Lines(request.raw))?;
+                if *records > 1 {
+                    write!(f, ", {records} records")?;
+                }
+                match self.explain {
+                    true => write!(f, "\n    {source}: {}", Explained(request)),
+                    false => Ok(()),
+                }
+            }
+            Event::Refused { source, refusal, status } => {
+                write!(f, "{source} {} -> {status} ({})", Lines(refusal.raw), refusal.reason)
+            }
+            Event::NotServed { source, reason } => write!(f, "{source} not served: {reason}"),
+            Event::Trouble { message } => write!(f, "warning: {message}"),
+            Event::Hidden { lines } => write!(f, "({lines} more lines in the last second are not shown)"),
+            Event::Status { peers, records, tasks } => {
+                let plural = if *peers == 1 { "" } else { "s" };
+                write!(f, "status: {peers} peer{plural}, {}, {tasks} tasks", Records(*records))
+            }
+            Event::Stopping => f.write_str("stopping: connections are closed, peers come back by themselves"),
+        }
+    }
+}
+
+struct Records(usize);
+
+impl fmt::Display for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 record"),
+            count => write!(f, "{count} records"),
+        }
+    }
+}
+
+/// A request's lines, joined by `|` and escaped.
+struct Lines<'a>(&'a [u8]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines =
+            self.0.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).filter(|line| !line.is_empty());
+        for (index, line) in lines.enumerate() {
+            f.write_str(if index == 0 { "" } else { " | " })?;
+            escape::Line(line).fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// What `--explain` says about a request.
+struct Explained<'a>(&'a proto::wire::request::Request<'a>);
+
+impl fmt::Display for Explained<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(request) = self;
+        write!(f, "dialect {}; ", request.framing.dialect())?;
+        match request.departures.is_empty() {
+            true => f.write_str("exactly as specified"),
+            false => request.departures.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What was typed, understood: addresses and ports as values that can be used.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use peer::link::IndexAddr;
+use proto::limits::INDEX_PORT;
+use proto::value::host::{Host, PeerAddr};
+use proto::value::number::Port;
+
+/// Where the index is: `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT`.
+pub fn index_addr(text: &str) -> Result<IndexAddr, String> {
+    let (host, port) = split_port(text)?;
+    match host {
+        "" => Err("the host is missing; write HOST or HOST:PORT".to_owned()),
+        host => Ok(IndexAddr { host: host.to_owned(), port: port.unwrap_or(INDEX_PORT) }),
+    }
+}
+
+/// An index's address as it would be typed: without the port where that is the well-known one.
+pub fn typed(index: &IndexAddr) -> String {
+    match (index.port == INDEX_PORT, index.host.contains(':')) {
+        (true, false) => index.host.clone(),
+        (true, true) => format!("[{}]", index.host),
+        (false, _) => index.to_string(),
+    }
+}
+
+/// Where the index listens: `ADDR:PORT`, `ADDR`, `:PORT` or `PORT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenAddr {
+    /// One address, or all interfaces.
+    pub address: Option<IpAddr>,
+    /// The port; 0 takes a free one.
+    pub port: u16,
+}
+
+impl FromStr for ListenAddr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(port) = text.parse() {
+            return Ok(Self { address: None, port });
+        }
+        let (host, port) = split_port(text)?;
+        let address = match host {
+            "" | "*" => None,
+            host => Some(
+                host.parse()
+                    .map_err(|_| format!("'{host}' is no address of this machine; write ADDR:PORT"))?,
+            ),
+        };
+        Ok(Self { address, port: port.unwrap_or(INDEX_PORT) })
+    }
+}
+
+/// A peer's upload address, `HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct From(pub PeerAddr);
+
+impl FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, port) = split_port(text)?;
+        let port = port.and_then(Port::new).ok_or("the port is missing; write HOST:PORT")?;
+        let host = Host::parse(host.as_bytes()).map_err(|error| format!("the host is {error}"))?;
+        Ok(Self(PeerAddr::new(host, port)))
+    }
+}
+
+/// An upload port, or a range of them: `N` or `A-B`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// The first.
+    pub first: u16,
+    /// The last, the same for a single port.
+    pub last: u16,
+}
+
+impl FromStr for Ports {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let port = |text: &str| {
+            Port::parse(text.as_bytes()).map_err(|_| format!("'{text}' is no port from 1 to 65535"))
+        };
+        let (first, last) = (port(first)?.get(), port(last)?.get());
+        match first <= last {
+            true => Ok(Self { first, last }),
+            false => Err(format!("the range {first}-{last} is empty; write the smaller port first")),
+        }
+    }
+}
+
+/// Splits `HOST:PORT`; an IPv6 address needs brackets when a port follows it.
+fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
+    let number = |port: &str| port.parse().map_err(|_| format!("'{port}' is no port from 0 to 65535"));
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or("a ']' is missing")?;
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((host, Some(number(port)?))),
+            None if rest.is_empty() => Ok((host, None)),
+            None => Err(format!("'{rest}' after the ']' should be ':PORT'")),
+        };
+    }
+    match text.split_once(':') {
+        Some((_, port)) if port.contains(':') => Ok((text, None)),
+        Some((host, port)) => Ok((host, Some(number(port)?))),
+        None => Ok((text, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(text: &str) -> Result<(String, u16), String> {
+        index_addr(text).map(|addr| (addr.host, addr.port))
+    }
+
+    #[test]
+    fn the_index_is_a_host_with_or_without_port() {
+        assert_eq!(index("localhost"), Ok(("localhost".into(), 7734)));
+        assert_eq!(index("10.0.0.1:80"), Ok(("10.0.0.1".into(), 80)));
+        assert_eq!(index("::1"), Ok(("::1".into(), 7734)));
+        assert_eq!(index("[::1]:9"), Ok(("::1".into(), 9)));
+        for bad in ["", ":7734", "host:x", "host:70000", "[::1", "[::1]9"] {
+            assert!(index(bad).is_err(), "{bad}");
+        }
+        for text in ["localhost", "10.0.0.1:80", "[::1]", "[::1]:9"] {
+            assert_eq!(typed(&index_addr(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn listening_needs_no_more_than_a_port() {
+        let listen = |text: &str| {
+            text.parse().map(|addr: ListenAddr| (addr.address.map(|a| a.to_string()), addr.port))
+        };
+        assert_eq!(listen("0"), Ok((None, 0)));
+        assert_eq!(listen(":80"), Ok((None, 80)));
+        assert_eq!(listen("127.0.0.1:0"), Ok((Some("127.0.0.1".into()), 0)));
+        assert_eq!(listen("127.0.0.1"), Ok((Some("127.0.0.1".into()), 7734)));
+        assert_eq!(listen("[::1]:5"), Ok((Some("::1".into()), 5)));
+        assert!(listen("example.org:80").is_err());
+    }
+
+    #[test]
+    fn upload_ports_are_one_or_a_range() {
+        assert_eq!("5000".parse(), Ok(Ports { first: 5000, last: 5000 }));
+        assert_eq!("5000-5009".parse(), Ok(Ports { first: 5000, last: 5009 }));
+        for bad in ["", "0", "65536", "9-5", "a-b", "5-"] {
+            assert!(bad.parse::<Ports>().is_err(), "{bad}");
+        }
+    }
+}
