@@ -8,7 +8,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proto::limits::{CONNECT_ADDRESS, CONNECT_TOTAL, SOURCES_MAX};
+use proto::limits::{
+    CONNECT_ADDRESS, CONNECT_TOTAL, DOWNLOAD_FIRST_BYTE, DOWNLOAD_RATE_MIN, DOWNLOAD_RATE_WINDOW,
+    DOWNLOAD_STALL, SOURCES_MAX,
+};
 use proto::value::host::PeerAddr;
 use proto::value::number::RfcNumber;
 use proto::wire::file_decoder::FileError;
@@ -48,7 +51,7 @@ pub struct Timing {
     pub first_byte: Duration,
     /// For the whole head of an answer, and between two bytes of a body.
     pub stall: Duration,
-    /// A body that brings fewer than [`RATE_MIN`] bytes a second over this time is given up.
+    /// A body that brings fewer than [`DOWNLOAD_RATE_MIN`] bytes a second over this time is given up.
     pub rate_window: Duration,
 }
 
@@ -57,15 +60,12 @@ impl Default for Timing {
         Self {
             connect_address: CONNECT_ADDRESS,
             connect_total: CONNECT_TOTAL,
-            first_byte: Duration::from_secs(10),
-            stall: Duration::from_secs(30),
-            rate_window: Duration::from_secs(60),
+            first_byte: DOWNLOAD_FIRST_BYTE,
+            stall: DOWNLOAD_STALL,
+            rate_window: DOWNLOAD_RATE_WINDOW,
         }
     }
 }
-
-/// Least bytes a second of a body that is worth waiting for.
-pub const RATE_MIN: u64 = 1024;
 
 /// A file that was fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +129,7 @@ pub enum FetchError {
         silence: Duration,
     },
     /// The peer sends too slowly to be waited for.
-    #[error("{peer} sends less than {RATE_MIN} bytes a second")]
+    #[error("{peer} sends less than {DOWNLOAD_RATE_MIN} bytes a second")]
     TooSlow {
         /// Who was asked.
         peer: PeerAddr,

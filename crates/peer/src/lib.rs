@@ -15,3 +15,4 @@ pub mod link;
 pub mod notice;
 pub mod shares;
 pub mod upload;
+mod words;

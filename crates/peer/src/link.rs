@@ -4,17 +4,33 @@
 //! answer only the first of two requests that come together.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use net::stop::{Stopper, stop_pair};
+use proto::limits::LINGER;
 use proto::value::ValueError;
-use proto::value::host::PeerAddr;
+use proto::value::host::{Host, PeerAddr};
 use proto::value::number::{Port, RfcNumber};
 use proto::wire::answer_decoder::AnswerError;
 use proto::wire::record::Record;
 use proto::wire::status::StatusCode;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::notice::Observer;
 use crate::shares::ShareTable;
+use connection::{Claim, Connection, Question};
+use conversation::{Pieces, Sink};
+use task::{Command, Phase, Reply, State, Task};
+
+mod backoff;
+mod connection;
+mod conversation;
+mod task;
+
+/// Questions that wait for their turn; more wait with whoever asks.
+const COMMANDS_WAITING: usize = 16;
+/// Pieces of an answer that wait for whoever asked; then the index waits.
+const PIECES_WAITING: usize = 4;
 
 /// Where the index is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -128,9 +144,18 @@ pub enum LinkError {
 }
 
 /// A handle to the lasting connection; a clone is the same one. When the last handle is dropped the connection is closed.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Link {
-    _config: Arc<LinkConfig>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    index: IndexAddr,
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<State>,
+    /// Dropped with the last handle, which is a stop too.
+    stopper: Stopper,
 }
 
 impl Link {
@@ -140,8 +165,15 @@ impl Link {
     /// # Errors
     /// [`LinkError::Host`] when the host to claim is none.
     pub fn start(config: LinkConfig, observer: Arc<dyn Observer>) -> Result<Self, LinkError> {
-        let _ = observer;
-        Ok(Self { _config: Arc::new(config) })
+        if let Some(host) = &config.host {
+            Host::parse(host.as_bytes()).map_err(LinkError::Host)?;
+        }
+        let index = config.index.clone();
+        let (commands, to_do) = mpsc::channel(COMMANDS_WAITING);
+        let (stopper, stop) = stop_pair();
+        let (task, state) = Task::new(config, observer, to_do);
+        tokio::spawn(task.run(stop));
+        Ok(Self { inner: Arc::new(Inner { index, commands, state, stopper }) })
     }
 
     /// Waits until there is a connection.
@@ -149,8 +181,11 @@ impl Link {
     /// # Errors
     /// [`LinkError::Unreachable`] with the last cause when there is none `within` that time.
     pub async fn connected(&self, within: Duration) -> Result<(), LinkError> {
-        let _ = within;
-        Err(LinkError::Closed)
+        self.until(within, |phase| match phase {
+            Phase::Up | Phase::Registered(_) => Some(()),
+            Phase::Down { .. } | Phase::Left => None,
+        })
+        .await
     }
 
     /// Waits until everything that is shared has been registered once on the present connection.
@@ -158,14 +193,17 @@ impl Link {
     /// # Errors
     /// As [`Self::connected`].
     pub async fn registered(&self, within: Duration) -> Result<Registration, LinkError> {
-        let _ = within;
-        Err(LinkError::Closed)
+        self.until(within, |phase| match phase {
+            Phase::Registered(registration) => Some(*registration),
+            Phase::Up | Phase::Down { .. } | Phase::Left => None,
+        })
+        .await
     }
 
-    /// The host that we claim and our upload port, as other peers get to know them from us; `None` before the first connection.
+    /// The host that we claim and our upload port, as the index knows them from us; `None` before the first connection.
     #[must_use]
     pub fn claimed(&self) -> Option<PeerAddr> {
-        None
+        self.inner.state.borrow().claimed.clone()
     }
 
     /// Registers a file. What the index took is registered again on each new connection. The time bounds the wait for a
@@ -174,8 +212,7 @@ impl Link {
     /// # Errors
     /// [`LinkError`].
     pub async fn add(&self, number: RfcNumber, title: &str, within: Duration) -> Result<Answer, LinkError> {
-        let _ = (number, title, within);
-        Err(LinkError::Closed)
+        self.ask(Question::add(number, title)?, within).await
     }
 
     /// Asks who has a file. The title is only passed on.
@@ -188,8 +225,7 @@ impl Link {
         title: Option<&str>,
         within: Duration,
     ) -> Result<Answer, LinkError> {
-        let _ = (number, title, within);
-        Err(LinkError::Closed)
+        self.ask(Question::lookup(number, title)?, within).await
     }
 
     /// Asks for every record. `sink` gets the answer in pieces as they come; nothing of it is kept.
@@ -201,15 +237,84 @@ impl Link {
         within: Duration,
         sink: &mut (dyn FnMut(Piece) + Send),
     ) -> Result<Option<StatusCode>, LinkError> {
-        let _ = (within, sink);
-        Err(LinkError::Closed)
+        let deadline = Instant::now() + within;
+        let mut again = true;
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let (pieces, mut coming) = mpsc::channel(PIECES_WAITING);
+            self.hand_over(Question::List, Reply::Pieces(pieces, reply), deadline).await?;
+            while let Some(piece) = coming.recv().await {
+                again = false;
+                sink(piece);
+            }
+            match answer.await {
+                Ok(Err(LinkError::Lost { .. })) if again && Instant::now() < deadline => again = false,
+                answer => return answer.unwrap_or(Err(LinkError::Closed)),
+            }
+        }
     }
 
     /// Closes the connection, and with it our records at the index go. Other handles get [`LinkError::Closed`] from now on.
-    pub async fn leave(self) {}
+    pub async fn leave(self) {
+        self.inner.stopper.stop();
+        let mut state = self.inner.state.clone();
+        // The task ends by itself soon after; an error means that it is gone already.
+        let left = state.wait_for(|state| matches!(state.phase, Phase::Left));
+        let _ = tokio::time::timeout(LINGER + LINGER, left).await;
+    }
+
+    async fn until<T>(
+        &self,
+        within: Duration,
+        reached: impl Fn(&Phase) -> Option<T>,
+    ) -> Result<T, LinkError> {
+        let mut state = self.inner.state.clone();
+        let over = |state: &State| matches!(state.phase, Phase::Left) || reached(&state.phase).is_some();
+        match tokio::time::timeout(within, state.wait_for(over)).await {
+            Ok(Ok(state)) => reached(&state.phase).ok_or(LinkError::Closed),
+            Ok(Err(_)) => Err(LinkError::Closed),
+            Err(_) => Err(self.unreachable()),
+        }
+    }
+
+    /// A question whose answer is held. All questions may be repeated: one that was lost with its connection is asked once more.
+    async fn ask(&self, question: Question, within: Duration) -> Result<Answer, LinkError> {
+        let deadline = Instant::now() + within;
+        let mut again = true;
+        loop {
+            let (reply, answer) = oneshot::channel();
+            self.hand_over(question.clone(), Reply::Held(reply), deadline).await?;
+            match answer.await {
+                Ok(Err(LinkError::Lost { .. })) if again && Instant::now() < deadline => again = false,
+                answer => return answer.unwrap_or(Err(LinkError::Closed)),
+            }
+        }
+    }
+
+    /// Waits until the task takes the question up.
+    async fn hand_over(&self, question: Question, reply: Reply, deadline: Instant) -> Result<(), LinkError> {
+        let (begun, has_begun) = oneshot::channel();
+        let command = Command { question, begun, reply };
+        let handing = async {
+            self.inner.commands.send(command).await.map_err(|_| LinkError::Closed)?;
+            has_begun.await.map_err(|_| LinkError::Closed)
+        };
+        let handed = tokio::time::timeout_at(deadline.into(), handing).await;
+        handed.unwrap_or_else(|_| Err(self.unreachable()))
+    }
+
+    fn unreachable(&self) -> LinkError {
+        let cause = match &self.inner.state.borrow().phase {
+            Phase::Down { cause } => cause.clone(),
+            Phase::Up | Phase::Registered(_) => "it is still busy with earlier requests".to_owned(),
+            Phase::Left => return LinkError::Closed,
+        };
+        LinkError::Unreachable { index: self.inner.index.clone(), cause }
+    }
 }
 
-/// Asks who has a file, on a connection for this one question: an error comes at once.
+/// Asks who has a file, on a connection for this one question: an error comes at once. `host` is claimed; by default the local
+/// address of the connection.
 ///
 /// # Errors
 /// [`LinkError`].
@@ -218,8 +323,10 @@ pub async fn lookup_once(
     host: Option<&str>,
     number: RfcNumber,
 ) -> Result<Answer, LinkError> {
-    let _ = (index, host, number);
-    Err(LinkError::Closed)
+    let mut answer = Answer::default();
+    let question = Question::lookup(number, None)?;
+    answer.status = ask_once(index, host, &question, &mut answer).await?;
+    Ok(answer)
 }
 
 /// Asks for every record, on a connection for this one question: as [`Link::list`], but an error comes at once.
@@ -231,6 +338,19 @@ pub async fn list_once(
     host: Option<&str>,
     sink: &mut (dyn FnMut(Piece) + Send),
 ) -> Result<Option<StatusCode>, LinkError> {
-    let _ = (index, host, sink);
-    Err(LinkError::Closed)
+    let mut pieces = Pieces::new(|piece| {
+        sink(piece);
+        std::future::ready(())
+    });
+    ask_once(index, host, &Question::List, &mut pieces).await
+}
+
+async fn ask_once<S: Sink>(
+    index: &IndexAddr,
+    host: Option<&str>,
+    question: &Question,
+    sink: &mut S,
+) -> Result<Option<StatusCode>, LinkError> {
+    let mut connection = Connection::open(index, Claim { host, port: None }, None).await?;
+    connection.ask(question, sink).await
 }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{RATE_MIN, Timing};
+use proto::limits::DOWNLOAD_RATE_MIN;
+
+use super::Timing;
 
 /// Why a peer is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +72,7 @@ impl Patience {
         match &mut self.body {
             _ if now >= last + stall => Some(GivenUp::Stalled(stall)),
             None => Some(GivenUp::TooSlow),
-            Some(window) if window.bytes < RATE_MIN.saturating_mul(rate_window.as_secs()) => {
+            Some(window) if window.bytes < DOWNLOAD_RATE_MIN.saturating_mul(rate_window.as_secs()) => {
                 Some(GivenUp::TooSlow)
             }
             Some(window) => {

@@ -7,6 +7,7 @@ use std::io;
 use std::time::Instant;
 
 use net::stream::Stream;
+use proto::limits::RESERVE_MAX;
 use proto::value::host::PeerAddr;
 use proto::value::number::RfcNumber;
 use proto::wire::file_decoder::{Decoded, FileDecoder, FileError};
@@ -16,14 +17,12 @@ use proto::wire::get;
 use super::part::{Part, Target};
 use super::patience::{GivenUp, Patience};
 use super::{FetchError, Timing, on_disk};
+use crate::words;
 
 /// Bytes read at once.
 const READ: usize = 64 * 1024;
 /// Bytes that wait for the disk together.
 const WRITE: usize = 256 * 1024;
-
-/// Bytes that the disk is asked for in advance. Not more: the length is only what a peer claims.
-const RESERVE_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 /// What is to be fetched.
 pub(super) struct Wish<'a> {
@@ -95,11 +94,11 @@ impl<'a> Source<'a> {
         let (host, port) = (peer.host(), peer.port().get());
         let connecting = Stream::connect_host(host, port, timing.connect_address, timing.connect_total);
         let unreachable = |why: String| FetchError::Unreachable { peer: peer.clone(), why };
-        let mut stream = connecting.await.map_err(|error| unreachable(error.to_string()))?;
+        let mut stream = connecting.await.map_err(|error| unreachable(words::chain(&error)))?;
         let mut request = Vec::new();
         get::write_request(number, host, end, &mut request);
         let written = stream.write_all(&request, timing.first_byte).await;
-        written.map_err(|error| unreachable(error.to_string()))?;
+        written.map_err(|error| unreachable(words::chain(&error)))?;
         Ok(Self {
             peer,
             stream,

@@ -8,7 +8,7 @@ use net::body::SendFileError;
 use net::permits::Permit;
 use net::stop::StopSignal;
 use net::stream::{Stream, WriteError};
-use proto::limits::{GET_HEAD_ALONE, LINGER, REQUEST_DEADLINE, UPLOAD_STALL, WRITE_STALL};
+use proto::limits::{GET_HEAD_ALONE, GET_TOGETHER, LINGER, REQUEST_DEADLINE, UPLOAD_STALL, WRITE_STALL};
 use proto::value::number::RfcNumber;
 use proto::wire::answer;
 use proto::wire::decoder::{Decoded, Reading, RequestDecoder};
@@ -25,7 +25,6 @@ use crate::notice::{Notice, UploadOutcome};
 use crate::shares::ToSend;
 
 /// Bytes of a file that travel in one write with the head, where head and body go together. Some programs read once.
-const TOGETHER_BYTES: usize = 64 * 1024;
 /// Said to programs that take a peer for the index.
 const NOT_THE_INDEX: Reason =
     Reason::NotServedHere("ADD, LOOKUP and LIST are for the index; this is a peer's upload server");
@@ -195,7 +194,7 @@ async fn send(stream: &mut Stream, found: ToSend, delivery: Delivery) -> Result<
         }
         return stream.send_file(file, 0, length, UPLOAD_STALL).await;
     }
-    let wanted = usize::try_from(length).unwrap_or(TOGETHER_BYTES).min(TOGETHER_BYTES);
+    let wanted = usize::try_from(length).unwrap_or(GET_TOGETHER).min(GET_TOGETHER);
     let reading = Arc::clone(&file);
     let first = spawn_blocking(move || files::beginning(&reading, wanted)).await;
     let first = first.map_err(std::io::Error::other).and_then(|read| read).map_err(SendFileError::Read)?;
