@@ -2,13 +2,16 @@
 
 mod client;
 mod index;
+mod namespace;
 mod process;
 mod raw;
 mod sharer;
+pub(crate) mod spec;
 mod texts;
 
 pub(crate) use client::Client;
 pub(crate) use index::{Index, Status};
+pub(crate) use namespace::Namespace;
 pub(crate) use process::{Finished, Process, p2pci, p2pci_behind, run, run_command, run_in};
 pub(crate) use raw::Raw;
 pub(crate) use sharer::Sharer;

@@ -45,6 +45,12 @@ impl Raw {
         self.0.shutdown(Shutdown::Write).unwrap();
     }
 
+    /// Sends bytes, and expects exactly this answer.
+    pub(crate) fn exchange(&mut self, request: impl AsRef<[u8]>, answer: impl AsRef<[u8]>) {
+        self.send(request);
+        self.expect(answer);
+    }
+
     /// Sends bytes and gives what comes back until it is quiet.
     pub(crate) fn ask(&mut self, bytes: impl AsRef<[u8]>) -> String {
         self.send(bytes);
