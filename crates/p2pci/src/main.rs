@@ -2,6 +2,8 @@
 //!
 //! `cli` is what was typed, `settings` what it means; each command has a file in `command`; `out` is the only file that prints.
 
+#![allow(unreachable_pub, reason = "a binary has no outside: `pub` says what a module offers to the others")]
+
 mod cli;
 mod command;
 mod exit;

@@ -1,6 +1,6 @@
 //! The only file that prints. Whatever came from the network is escaped by the callers with [`proto::escape`], or handed to
 //! [`Out::as_it_came`], which does it here.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the place")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the place")]
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -83,7 +83,7 @@ impl Out {
         match self.format {
             Format::Text => self.note(format_args!("p2pci: {message}")),
             Format::Json => {
-                self.object(&json!({"type": "error", "code": failure.code as u8, "message": message}))
+                self.object(&json!({"type": "error", "code": failure.code as u8, "message": message}));
             }
         }
     }

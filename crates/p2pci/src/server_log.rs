@@ -137,7 +137,7 @@ impl AcceptObserver for ServerLog {
             }
             AcceptNotice::Trouble(error) => self.trouble(accept_trouble(&error)),
             AcceptNotice::HandlerPanicked(error) => {
-                self.trouble(format!("a connection ended by an internal error: {error}"))
+                self.trouble(format!("a connection ended by an internal error: {error}"));
             }
         }
     }

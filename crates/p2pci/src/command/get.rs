@@ -32,7 +32,7 @@ pub async fn run(args: Get, out: Out) -> Result<(), Failure> {
     };
     let timing = Timing::default();
     let fetched = fetch_from_any(&sources, None, args.number, &mut destination, &timing, &mut failed).await;
-    show(&args, &fetched.map_err(|error| failure(&args, error))?, out);
+    show(&args, &fetched.map_err(|error| failure(&args, &error))?, out);
     Ok(())
 }
 
@@ -91,8 +91,8 @@ fn show(args: &Get, FetchedFrom { fetched, source }: &FetchedFrom, out: Out) {
     }
 }
 
-fn failure(args: &Get, error: FetchAnyError) -> Failure {
-    match &error {
+fn failure(args: &Get, error: &FetchAnyError) -> Failure {
+    match error {
         FetchAnyError::NoSource | FetchAnyError::AllFailed { not_found: true, .. } => {
             Failure::new(Code::NotFound, format!("RFC {}: {error}", args.number))
         }

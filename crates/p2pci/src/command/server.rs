@@ -159,7 +159,7 @@ fn welcome(address: Option<IpAddr>, port: u16, public: bool) -> String {
     }
     lines.push_str("\nPeers reach it with:");
     for host in hosts {
-        let note = if host == "localhost" { "      (on this machine)" } else { "" };
+        let note = if host == "localhost" { "   (on this machine)" } else { "" };
         // Writing to a string cannot fail.
         let _ = write!(lines, "\n    p2pci client {}{note}", typed(&IndexAddr { host, port }));
     }

@@ -117,11 +117,11 @@ impl World {
         self.show_answer("index", &answer.raw);
         ensure(answer.records.len() == 1, || "Alice's record is still there".to_owned())?;
 
-        self.title("Bob leaves too.");
+        self.title("Bob leaves too; Carol, who never joined, asks.");
         self.bob.link.clone().leave().await;
         self.until(|| self.server.status().records == 0).await?;
         let answer = lookup_once(&self.index, None, text.number).await.map_err(index_failure)?;
-        self.say("somebody", format_args!("LOOKUP RFC {} P2P-CI/1.0", text.number));
+        self.say("carol", format_args!("LOOKUP RFC {} P2P-CI/1.0", text.number));
         self.show_answer("index", &answer.raw);
         ensure(answer.records.is_empty(), || "the index still has a record".to_owned())
     }
@@ -142,14 +142,15 @@ impl World {
     }
 
     fn say(&self, who: &str, what: impl Display) {
-        self.out.line(format_args!("{:<8}{what}", format!("{who}:")));
+        let speaker = if who.is_empty() { String::new() } else { format!("{who}:") };
+        self.out.line(format_args!("{speaker:<8}{what}"));
     }
 
     fn show_answer(&self, who: &str, raw: &[u8]) {
         let lines: Vec<&[u8]> =
             raw.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
         for (index, line) in lines.iter().take(LINES_SHOWN).enumerate() {
-            self.say(if index == 0 { who } else { "      " }, escape::Line(line.trim_ascii_end()));
+            self.say(if index == 0 { who } else { "" }, escape::Line(line.trim_ascii_end()));
         }
         if let Some(more @ 1..) = lines.len().checked_sub(LINES_SHOWN) {
             self.out.line(format_args!("        ... and {more} more"));
