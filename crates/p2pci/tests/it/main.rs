@@ -4,4 +4,11 @@
 //! conditions and have a bound, and every program that a test started ends with it.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic is the report")]
 
+mod client_menu;
+mod demo;
+mod faults_index;
+mod foreign;
+mod foreign_index;
+mod get;
+mod places;
 mod world;

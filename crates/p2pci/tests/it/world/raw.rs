@@ -106,6 +106,13 @@ impl Raw {
         all
     }
 
+    /// Reads so many bytes, or fails when the connection ends before, orderly or not, or takes too long.
+    pub(crate) fn try_to_answer(&mut self, count: usize) -> std::io::Result<Vec<u8>> {
+        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut all = vec![0; count];
+        self.0.read_exact(&mut all).map(|()| all)
+    }
+
     /// Reads to the connection's orderly end.
     pub(crate) fn to_end(&mut self) -> Vec<u8> {
         self.try_to_end().unwrap_or_else(|error| panic!("the connection did not end in order: {error}"))
