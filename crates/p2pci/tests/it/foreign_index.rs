@@ -1,0 +1,222 @@
+//! Our client against foreign programs: indexes and peers of every dialect, each doing what was measured.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::foreign::index::{self, Entry, ForeignIndex};
+use crate::foreign::uploader::{self, ForeignUploader};
+use crate::foreign::{Crlf, Dialect};
+use crate::places::{empty_folder, folder, names_in, rfc};
+use crate::world::{Client, PATIENCE, Sharer, run, run_in};
+
+/// A text that is hard on a reader: it begins with empty lines, has both line ends, and is not UTF-8.
+fn hard_text() -> Vec<u8> {
+    let mut text = b"\n\r\n\nDate: no header, text\r\n\r\n".to_vec();
+    for line in 0..400_u32 {
+        text.extend_from_slice(format!("line {line} \u{e9}").as_bytes());
+        text.extend_from_slice(if line % 2 == 0 { b"\r\n" } else { b"\xff\n" });
+    }
+    text
+}
+
+/// What our programs do with a foreign index that knows a foreign peer.
+struct Meeting {
+    index: ForeignIndex,
+    uploader: ForeignUploader,
+    text: Vec<u8>,
+}
+
+impl Meeting {
+    fn new(index: impl Into<index::Manner>, uploader: impl Into<uploader::Manner>) -> Self {
+        let text = hard_text();
+        let uploader = ForeignUploader::start(uploader, BTreeMap::from([(7, text.clone())]));
+        let known = Entry::new(7, "A Foreign Text", "127.0.0.1", uploader.port());
+        Self { index: ForeignIndex::start(index, vec![known]), uploader, text }
+    }
+
+    /// ADD by `share`; then LOOKUP, LIST and GET by the commands for scripts.
+    fn commands(&self) {
+        let dir = folder(&[(1, rfc(1, "Host Software")), (2, rfc(2, "Host Software"))]);
+        let server = self.index.address();
+        let sharer = Sharer::start(dir.path(), &server);
+        assert_eq!(sharer.registered()["files"], 2, "{}", sharer.registered());
+        assert_eq!(sharer.registered()["refused"], 0);
+        let port = sharer.port();
+        let added: Vec<_> = self.index.entries().into_iter().skip(1).collect();
+        for (number, entry) in (1..=2).zip(&added) {
+            let expected = Entry::new(number, "Host Software", "127.0.0.1", port);
+            assert_eq!(Entry { connection: 0, ..entry.clone() }, expected);
+        }
+        assert_eq!(added.len(), 2, "{added:?}");
+        let foreign = format!("RFC 7 A Foreign Text 127.0.0.1 {}\n", self.uploader.port());
+        let ours = |number: u32| format!("RFC {number} Host Software 127.0.0.1 {port}\n");
+        let lookup = run(["lookup", "7", "--server", &server]);
+        assert_eq!((lookup.code, lookup.text()), (Some(0), foreign.clone()), "{}", lookup.stderr);
+        let list = run(["list", "--server", &server]);
+        assert_eq!(
+            (list.code, list.text()),
+            (Some(0), [foreign, ours(1), ours(2)].concat()),
+            "{}",
+            list.stderr
+        );
+        let nothing = run(["lookup", "99", "--server", &server]);
+        assert_eq!((nothing.code, nothing.text()), (Some(3), String::new()), "{}", nothing.stderr);
+        let here = empty_folder();
+        for number in ["7", "1"] {
+            let got = run_in(here.path(), ["get", number, "--server", &server]);
+            assert_eq!(got.code, Some(0), "RFC {number}: {}", got.stderr);
+        }
+        assert!(fs::read(here.path().join("rfc7.txt")).unwrap() == self.text, "the file is not the same");
+        assert_eq!(fs::read_to_string(here.path().join("rfc1.txt")).unwrap(), rfc(1, "Host Software"));
+        assert_eq!(names_in(here.path()), ["rfc1.txt", "rfc7.txt"]);
+    }
+
+    /// The five choices of the menu.
+    fn menu(&self) {
+        let dir = folder(&[(1, rfc(1, "Host Software"))]);
+        let mut client = Client::with(dir.path(), &self.index.address(), &["--no-announce"]);
+        let request = "Enter your request: ";
+        client.answer(request, "1");
+        client.answer("Enter the RFC number: ", "1");
+        client.answer("Enter the RFC title: ", "My Title");
+        client.answer(request, "2");
+        assert_eq!(self.index.entries().last().unwrap().title, "My Title");
+        client.answer("Enter the RFC number: ", "1");
+        client.answer("Enter the RFC title(optional): ", "");
+        let looked_up = client.answer(request, "3");
+        assert!(looked_up.contains("RFC 1 My Title 127.0.0.1 "), "{looked_up:?}");
+        let listed = client.answer(request, "4");
+        assert!(listed.contains("RFC 7 A Foreign Text 127.0.0.1 "), "{listed:?}");
+        assert!(listed.contains("RFC 1 My Title 127.0.0.1 "), "{listed:?}");
+        client.answer("Enter the RFC number: ", "7");
+        client.answer("Choose one peer to download: ", "1");
+        let downloaded = client.answer(request, "5");
+        assert_eq!(client.ends(PATIENCE).0, Some(0));
+        assert!(fs::read(dir.path().join("rfc7.txt")).unwrap() == self.text, "{downloaded}");
+        let adds = self.index.requests().iter().filter(|request| request.starts_with("ADD RFC 7 ")).count();
+        assert_eq!(adds, 1, "what was downloaded is added");
+    }
+
+    /// Each request came alone, whole and in one piece that one read of 1024 bytes takes; no ADD had an empty title.
+    fn requests_are_readable(&self) {
+        let requests = [self.index.requests(), self.uploader.requests()].concat();
+        assert!(!requests.is_empty());
+        for request in requests {
+            assert!(request.len() <= 1024, "{request:?}");
+            assert!(request.ends_with("\r\n\r\n") || request.ends_with("\n\n"), "not whole: {request:?}");
+            assert_eq!(request.matches(" P2P-CI/1.0").count(), 1, "not alone: {request:?}");
+            assert!(!request.starts_with("ADD") || !request.contains("Title: \r"), "{request:?}");
+            assert!(!request.starts_with("ADD") || request.contains("\nPort: "), "{request:?}");
+        }
+    }
+}
+
+fn whole_round(dialect: Dialect) {
+    let meeting = Meeting::new(dialect, dialect);
+    meeting.commands();
+    meeting.menu();
+    meeting.requests_are_readable();
+}
+
+#[test]
+fn our_client_works_with_programs_of_the_specification() {
+    whole_round(Dialect::Spec);
+}
+
+#[test]
+fn our_client_works_with_the_original() {
+    whole_round(Dialect::Original);
+}
+
+#[test]
+fn our_client_works_with_lf_blank() {
+    whole_round(Dialect::LfBlank);
+}
+
+#[test]
+fn our_client_works_with_crlf_plain() {
+    whole_round(Dialect::CrlfPlain);
+}
+
+#[test]
+fn our_client_works_with_unterminated() {
+    whole_round(Dialect::Unterminated);
+}
+
+#[test]
+fn our_client_works_with_padded() {
+    whole_round(Dialect::Padded);
+}
+
+#[test]
+fn our_client_works_with_tight() {
+    whole_round(Dialect::Tight);
+}
+
+fn after_crlf_failed(crlf: Crlf) {
+    let dialect = Dialect::LfBlank;
+    let index = index::Manner { crlf, ..dialect.into() };
+    let meeting = Meeting::new(index, uploader::Manner { crlf, ..dialect.into() });
+    meeting.commands();
+    meeting.requests_are_readable();
+    let understood = |request: &String| request.starts_with("ADD") && !request.contains('\r');
+    assert_eq!(meeting.index.requests().iter().filter(|request| understood(request)).count(), 2);
+}
+
+#[test]
+fn after_a_505_to_crlf_our_client_speaks_lf() {
+    after_crlf_failed(Crlf::Refused);
+}
+
+#[test]
+fn after_silence_to_crlf_our_client_speaks_lf() {
+    after_crlf_failed(Crlf::Ignored);
+}
+
+#[test]
+fn an_add_answer_without_a_record_is_a_success() {
+    for dialect in [Dialect::Original, Dialect::Spec] {
+        let index = index::Manner { echoes_add: false, ..dialect.into() };
+        let meeting = Meeting::new(index, dialect);
+        meeting.commands();
+        meeting.requests_are_readable();
+    }
+}
+
+#[test]
+fn a_200_without_a_record_means_not_found() {
+    for dialect in [Dialect::Spec, Dialect::LfBlank, Dialect::Original] {
+        let manner = index::Manner { says_200_to_nothing: true, ..dialect.into() };
+        let index = ForeignIndex::start(manner, Vec::new());
+        for args in [["lookup", "1"].as_slice(), &["get", "1"], &["list"]] {
+            let nothing = run([args, &["--server", &index.address()]].concat());
+            assert_eq!((nothing.code, nothing.text()), (Some(3), String::new()), "{dialect:?} {args:?}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_never_closes_does_not_hold_a_download() {
+    for dialect in [Dialect::Spec, Dialect::Original, Dialect::LfBlank, Dialect::CrlfPlain] {
+        let text = hard_text();
+        // A text that begins with an empty line after a head without a separator is told apart only by the connection's end.
+        let text = if dialect == Dialect::Spec { text } else { text[4..].to_vec() };
+        let manner = uploader::Manner { never_closes: true, ..dialect.into() };
+        let uploader = ForeignUploader::start(manner, BTreeMap::from([(7, text.clone())]));
+        let here = empty_folder();
+        let got = run_in(here.path(), ["get", "7", "--from", &uploader.address()]);
+        assert_eq!(got.code, Some(0), "{dialect:?}: {}", got.stderr);
+        assert!(fs::read(here.path().join("rfc7.txt")).unwrap() == text, "{dialect:?}");
+    }
+}
+
+#[test]
+fn a_foreign_peer_without_the_file_is_not_found() {
+    for dialect in [Dialect::Spec, Dialect::Original, Dialect::Unterminated] {
+        let uploader = ForeignUploader::start(dialect, BTreeMap::new());
+        let here = empty_folder();
+        let got = run_in(here.path(), ["get", "7", "--from", &uploader.address()]);
+        assert_eq!(got.code, Some(3), "{dialect:?}: {}", got.stderr);
+        assert_eq!(names_in(here.path()), [""; 0]);
+    }
+}

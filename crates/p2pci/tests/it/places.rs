@@ -1,0 +1,61 @@
+//! Folders with files in them, and ports at which nobody listens.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
+
+/// A folder with these `rfcN.txt`, gone with the value.
+pub(crate) fn folder<B: AsRef<[u8]>>(files: &[(u32, B)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, bytes) in files {
+        fs::write(folder.path().join(format!("rfc{number}.txt")), bytes).unwrap();
+    }
+    folder
+}
+
+/// A folder with nothing in it.
+pub(crate) fn empty_folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// The names in a folder, in order.
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// A port of 127.0.0.1 that refuses connections for as long as the value lives: it is bound, but nobody listens.
+#[derive(Debug)]
+pub(crate) struct RefusingPort {
+    socket: Socket,
+}
+
+impl RefusingPort {
+    pub(crate) fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        Self { socket }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.socket.local_addr().unwrap().as_socket().unwrap().port()
+    }
+
+    /// As `--server` and `--from` take it.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port())
+    }
+}
+
+/// A text in the form of an RFC: its title is in the place of a heading.
+pub(crate) fn rfc(number: u32, title: &str) -> String {
+    format!(
+        "\r\n\r\nNetwork Working Group\r\nRequest for Comments: {number}\r\n\r\n\r\n                {title}\r\n\r\n\
+         Text of RFC {number}.\r\n"
+    )
+}
