@@ -18,6 +18,11 @@ pub const TITLE_BYTES_MAX: usize = 512;
 /// Longest host name in bytes (RFC 1035, section 2.3.4).
 pub const HOST_BYTES_MAX: usize = 255;
 
+/// Longest name of a shared file in bytes.
+pub const NAME_BYTES_MAX: usize = 1024;
+/// Longest component of such a name in bytes, as most file systems have it.
+pub const NAME_PART_BYTES_MAX: usize = 255;
+
 /// Silence after which a request without an empty line is complete, when its lines end in LF.
 pub const QUIET_LF: Duration = Duration::from_millis(40);
 /// The same when its lines end in CRLF, or when its last line has no end.

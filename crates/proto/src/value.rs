@@ -1,5 +1,7 @@
 //! Parsed values. One that exists is valid: nobody checks it again.
 
+pub mod digest;
+pub mod file_name;
 pub mod host;
 pub mod number;
 pub mod title;
@@ -30,6 +32,9 @@ pub enum ValueError {
     /// A control character, or one that reorders the text around it.
     #[error("a control character")]
     Control,
+    /// A component of a name that is `.` or `..`.
+    #[error("'.' or '..' as a component")]
+    Dots,
     /// A space within what must be one word.
     #[error("a space inside")]
     Space,
