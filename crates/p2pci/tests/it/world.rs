@@ -11,7 +11,7 @@ mod texts;
 
 pub(crate) use client::Client;
 pub(crate) use index::{Index, Status};
-pub(crate) use namespace::Namespace;
+pub(crate) use namespace::{Namespace, ip};
 pub(crate) use process::{Finished, Process, p2pci, p2pci_behind, run, run_command, run_in};
 pub(crate) use raw::Raw;
 pub(crate) use sharer::Sharer;

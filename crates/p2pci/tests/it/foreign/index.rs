@@ -153,10 +153,13 @@ fn understood(text: &str, dialect: Dialect, connection: usize) -> Option<Asked> 
             port: header(2, "Port")?,
         })),
         ["LOOKUP", "RFC", number, "P2P-CI/1.0"] => {
-            (header(1, "Host"), header(2, "Port"), header(3, "Title"));
+            let _all_there = (header(1, "Host")?, header(2, "Port")?, header(3, "Title")?);
             Some(Asked::Lookup((*number).to_owned()))
         }
-        ["LIST", "ALL", "P2P-CI/1.0"] => Some(Asked::List),
+        ["LIST", "ALL", "P2P-CI/1.0"] => {
+            let _all_there = (header(1, "Host")?, header(2, "Port")?);
+            Some(Asked::List)
+        }
         _ => None,
     }
 }

@@ -34,6 +34,11 @@ impl Namespace {
         Some(namespace)
     }
 
+    /// Its name, for `ip -n`.
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+
     /// What to put before a command that shall run in it.
     pub(crate) fn before(&self) -> [&str; 4] {
         ["ip", "netns", "exec", &self.0]
@@ -58,7 +63,8 @@ impl Drop for Namespace {
     }
 }
 
-fn ip(args: &[&str]) -> Result<(), String> {
+/// Runs `ip`; the error is what it said.
+pub(crate) fn ip(args: &[&str]) -> Result<(), String> {
     let output = Command::new("ip").args(args).output().map_err(|error| error.to_string())?;
     match output.status.success() {
         true => Ok(()),
