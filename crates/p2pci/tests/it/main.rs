@@ -6,9 +6,12 @@
 
 mod client_menu;
 mod demo;
+mod faults_client;
 mod faults_index;
 mod foreign;
 mod foreign_index;
 mod get;
+mod namespaces;
 mod places;
+mod transcripts;
 mod world;

@@ -59,10 +59,15 @@ impl Raw {
 
     /// What comes in one read: a segment, unless the next one was faster than we.
     pub(crate) fn segment(&mut self) -> Vec<u8> {
+        self.segment_within(PATIENCE).expect("bytes, or the end")
+    }
+
+    /// What comes in one read, empty at the connection's end; `None` when nothing comes in time.
+    pub(crate) fn segment_within(&mut self, time: Duration) -> Option<Vec<u8>> {
         let mut buffer = vec![0; 256 * 1024];
-        let count = self.read_within(&mut buffer, PATIENCE).expect("bytes, or the end");
+        let count = self.read_within(&mut buffer, time)?;
         buffer.truncate(count);
-        buffer
+        Some(buffer)
     }
 
     /// Waits for the first byte, then reads until nothing more comes for a while or the connection ends.
