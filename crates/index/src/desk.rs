@@ -59,8 +59,8 @@ impl Desk {
     ) -> Result<(), WriteError> {
         let framing = request.framing.answer();
         let mut said = Said { status: Status::Ok, records: 0 };
-        let written = match request.verb {
-            Verb::Add(add) => match self.add(&add, framing, outlet).await {
+        let written = match &request.verb {
+            Verb::Add(add) => match self.add(add, framing, outlet).await {
                 Ok(()) => {
                     said.records = 1;
                     Ok(())
@@ -72,6 +72,7 @@ impl Desk {
             }
             Verb::List(_) => self.tell(Asked::All, framing, outlet, &mut said).await,
             Verb::Get(_) => return self.refuse_request(GET_ELSEWHERE, request, outlet).await,
+            Verb::V11(_) => return self.refuse_request(Reason::Version, request, outlet).await,
         };
         self.note(request, &said);
         written?;
@@ -93,7 +94,7 @@ impl Desk {
         request: &Request<'_>,
         outlet: &mut Outlet,
     ) -> Result<(), WriteError> {
-        let refusal = Refusal { reason, framing: request.framing, raw: request.raw };
+        let refusal = Refusal { reason, version: request.version, framing: request.framing, raw: request.raw };
         self.refuse(&refusal, outlet).await
     }
 

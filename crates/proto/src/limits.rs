@@ -23,6 +23,21 @@ pub const NAME_BYTES_MAX: usize = 1024;
 /// Longest component of such a name in bytes, as most file systems have it.
 pub const NAME_PART_BYTES_MAX: usize = 255;
 
+/// Longest body of a request of 1.1 in bytes.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// A body that is not whole this long after its request's first byte is refused.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(60);
+/// Most records in one page of a list.
+pub const LIST_PAGE_MAX: usize = 1000;
+/// Longest query, prefix or cursor in bytes.
+pub const QUERY_BYTES_MAX: usize = 2048;
+/// Longest wait of a LOOKUP for a file to appear.
+pub const WAIT_MAX: Duration = Duration::from_secs(120);
+/// Most refused lines that an answer to ADD FILES tells one by one.
+pub const REFUSALS_TOLD_MAX: usize = 100;
+/// How long after its start an index says that it may not know everything yet: peers come back within this time.
+pub const WARM_UP: Duration = Duration::from_secs(30);
+
 /// Silence after which a request without an empty line is complete, when its lines end in LF.
 pub const QUIET_LF: Duration = Duration::from_millis(40);
 /// The same when its lines end in CRLF, or when its last line has no end.
@@ -134,5 +149,7 @@ const _: () = {
     assert!(RECORDS_PER_SESSION_MAX <= RECORDS_MAX);
     assert!(LINE_BYTES_MAX < INDEX_ANSWERS_HELD, "the held answers must have room for a record");
     assert!(RESOLVES_AT_ONCE <= RESOLVES_MAX);
+    assert!(NAME_BYTES_MAX < QUERY_BYTES_MAX, "a cursor holds a name");
+    assert!(QUERY_BYTES_MAX * 3 < LINE_BYTES_MAX, "a query, percent-encoded, must fit a line");
     assert!(UPLOADS_MAX < UPLOAD_CONNECTIONS_MAX);
 };

@@ -1,4 +1,4 @@
-//! The messages of P2P-CI/1.0, read and written without IO.
+//! The messages of P2P-CI, read and written without IO: 1.0 here, 1.1 in [`v11`].
 //!
 //! Existing programs disagree about line ends and empty lines, so an answer goes out in the framing that its request
 //! came in: [`framing`] names what differs, [`decoder`] recognises it, and every `write_…` function takes it.
@@ -20,4 +20,5 @@ pub mod record;
 pub mod refusal;
 pub mod request;
 pub mod status;
+pub mod v11;
 pub mod version;

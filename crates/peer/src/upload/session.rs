@@ -152,6 +152,7 @@ fn decide(decoded: Decoded<'_>) -> Result<Wish, Option<Instant>> {
                 delivery: Delivery::of(request.framing, get.os),
             },
             Verb::Add(_) | Verb::Lookup(_) | Verb::List(_) => Wish::Refuse(NOT_THE_INDEX, request.framing),
+            Verb::V11(_) => Wish::Refuse(Reason::Version, request.framing),
         }),
         Decoded::Refused(refusal) => Ok(Wish::Refuse(refusal.reason, refusal.framing)),
         Decoded::Ended => Ok(Wish::Nothing),

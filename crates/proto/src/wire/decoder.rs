@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::add::Add;
-use super::departure::Departure;
+use super::departure::{Departure, Departures};
 use super::framing::{Ending, Framing, LineEnd};
 use super::get::Get;
 use super::head::{Head, is_request_line};
@@ -15,7 +15,10 @@ use super::list::List;
 use super::lookup::Lookup;
 use super::refusal::{Reason, Refusal};
 use super::request::{Request, Verb};
-use crate::limits::{HEAD_BYTES_MAX, LINE_BYTES_MAX, QUIET_CRLF, QUIET_LF, REQUEST_DEADLINE};
+use super::v11;
+use super::v11::request::{Ask, Extent};
+use super::version::Version;
+use crate::limits::{BODY_DEADLINE, HEAD_BYTES_MAX, LINE_BYTES_MAX, QUIET_CRLF, QUIET_LF, REQUEST_DEADLINE};
 
 /// What an emptied buffer may keep: idle connections are many.
 const BUFFER_KEPT: usize = 4096;
@@ -23,7 +26,7 @@ const BUFFER_KEPT: usize = 4096;
 const RAW_SHOWN_MAX: usize = 1024;
 
 /// What the decoder found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decoded<'a> {
     /// A whole request.
     Request(Request<'a>),
@@ -59,6 +62,8 @@ pub struct RequestDecoder {
     /// Up to where the current line was searched for its end, from `start`.
     searched: usize,
     head: Head,
+    /// A request of 1.1 whose head is whole.
+    extent: Option<Extent>,
     first_byte_at: Option<Instant>,
     last_byte_at: Option<Instant>,
     end_of_file: bool,
@@ -79,6 +84,7 @@ impl RequestDecoder {
             line: 0,
             searched: 0,
             head: Head::default(),
+            extent: None,
             first_byte_at: None,
             last_byte_at: None,
             end_of_file: false,
@@ -115,10 +121,61 @@ impl RequestDecoder {
         if self.rest().is_empty() {
             return if self.end_of_file { Decoded::Ended } else { Decoded::Pending(None) };
         }
+        if let Some(extent) = self.extent {
+            return self.await_body(extent, now);
+        }
         match self.scan() {
             Err(reason) => self.refuse_and_close(reason),
+            Ok(Some((ending, length))) if self.head.is_v11() => self.begin_body(ending, length, now),
             Ok(Some(whole)) => self.hand_out(whole),
             Ok(None) => self.after_silence(now),
+        }
+    }
+
+    /// The head of a request of 1.1 is whole: how long is its body?
+    fn begin_body(&mut self, ending: Ending, length: usize, now: Instant) -> Decoded<'_> {
+        let head = self.rest().get(..length).unwrap_or_default();
+        let extent =
+            if ending == Ending::EmptyLine { v11::request::extent(head) } else { Err(Reason::Framing) };
+        match extent {
+            Err(reason) => self.refuse_and_close(reason),
+            Ok(extent) => {
+                self.extent = Some(extent);
+                self.await_body(extent, now)
+            }
+        }
+    }
+
+    fn await_body(&mut self, extent: Extent, now: Instant) -> Decoded<'_> {
+        if self.rest().len() >= extent.head.saturating_add(extent.body) {
+            return self.hand_out_v11(extent);
+        }
+        let deadline = self.first_byte_at.and_then(|at| at.checked_add(BODY_DEADLINE));
+        match deadline {
+            _ if self.end_of_file => self.refuse_and_close(Reason::EndOfFile),
+            Some(deadline) if now >= deadline => self.refuse_and_close(Reason::Incomplete),
+            deadline => Decoded::Pending(deadline),
+        }
+    }
+
+    fn hand_out_v11(&mut self, extent: Extent) -> Decoded<'_> {
+        self.handed_out = extent.head.saturating_add(extent.body);
+        let (head, rest) = self.rest().split_at_checked(extent.head).unwrap_or_default();
+        let body = rest.get(..extent.body).unwrap_or_default();
+        match Ask::parse(head, body) {
+            Ok(ask) => Decoded::Request(Request {
+                version: Version::V1_1,
+                verb: Verb::V11(ask),
+                framing: Framing::SPEC,
+                departures: Departures::default(),
+                raw: head,
+            }),
+            Err(reason) => Decoded::Refused(Refusal {
+                reason,
+                version: Version::V1_1,
+                framing: Framing::SPEC,
+                raw: head,
+            }),
         }
     }
 
@@ -148,6 +205,7 @@ impl RequestDecoder {
 
     fn begin_request(&mut self) {
         self.head = Head::default();
+        self.extent = None;
         self.line = 0;
         self.searched = 0;
         self.first_byte_at = None;
@@ -181,7 +239,11 @@ impl RequestDecoder {
         }
         loop {
             let open = rest.get(*line..).unwrap_or_default();
-            if head.has_begun() && open.first() == Some(&b'~') && *reading == Reading::Lenient {
+            if head.has_begun()
+                && !head.is_v11()
+                && open.first() == Some(&b'~')
+                && *reading == Reading::Lenient
+            {
                 return Ok(Some((Ending::Padding, *line)));
             }
             let found = memchr::memchr(b'\n', rest.get(*searched..).unwrap_or_default());
@@ -202,7 +264,7 @@ impl RequestDecoder {
             if next > HEAD_BYTES_MAX {
                 return Err(Reason::HeadTooLong);
             }
-            if head.has_begun() && is_request_line(content) {
+            if head.has_begun() && !head.is_v11() && is_request_line(content) {
                 return Ok(Some((Ending::LastLine, *line)));
             }
             head.note_line_end(end);
@@ -268,11 +330,11 @@ impl RequestDecoder {
         }
         let framing = self.head.framing(ending);
         match parse(&mut self.head, whole, ending, self.reading) {
-            Ok((version, verb)) => {
+            Ok(verb) => {
                 let departures = self.head.departures(ending);
-                Decoded::Request(Request { version, verb, framing, departures, raw: whole })
+                Decoded::Request(Request { version: Version::V1_0, verb, framing, departures, raw: whole })
             }
-            Err(reason) => Decoded::Refused(Refusal { reason, framing, raw: whole }),
+            Err(reason) => Decoded::Refused(Refusal { reason, version: Version::V1_0, framing, raw: whole }),
         }
     }
 
@@ -281,16 +343,11 @@ impl RequestDecoder {
         let framing = Framing { tight: false, ..self.head.framing(Ending::EmptyLine) };
         let rest = self.rest();
         let raw = rest.get(..rest.len().min(RAW_SHOWN_MAX)).unwrap_or_default();
-        Decoded::Refused(Refusal { reason, framing, raw })
+        Decoded::Refused(Refusal { reason, version: self.head.version(), framing, raw })
     }
 }
 
-fn parse<'a>(
-    head: &mut Head,
-    whole: &'a [u8],
-    ending: Ending,
-    reading: Reading,
-) -> Result<(super::version::Version, Verb<'a>), Reason> {
+fn parse<'a>(head: &mut Head, whole: &'a [u8], ending: Ending, reading: Reading) -> Result<Verb<'a>, Reason> {
     let (words, fields) = head.read(whole)?;
     if words.extra_spaces {
         head.note(Departure::SpacesInRequestLine);
@@ -306,7 +363,7 @@ fn parse<'a>(
     let tolerated = |departure: &Departure| *departure == Departure::UnknownHeader;
     match departures.iter().find(|departure| !tolerated(departure)) {
         Some(departure) if reading == Reading::Strict => Err(Reason::Strict(departure)),
-        _ => Ok((words.version, verb)),
+        _ => Ok(verb),
     }
 }
 

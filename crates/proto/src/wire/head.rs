@@ -6,6 +6,7 @@
 use super::departure::{Departure, Departures};
 use super::framing::{Ending, Framing, LineEnd};
 use super::refusal::{Field, Reason};
+use super::v11;
 use super::version::{NAME, Version};
 use crate::limits::HEADERS_MAX;
 use crate::value::ValueError;
@@ -46,6 +47,7 @@ pub(super) struct Head {
     spaced_colons: usize,
     tight_colons: usize,
     needs: Needs,
+    v11: bool,
     pub(super) any_crlf: bool,
     any_lf: bool,
     departures: Departures,
@@ -55,6 +57,8 @@ pub(super) struct Head {
 /// The headers without which a request cannot be complete before its empty line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Needs {
+    /// 1.1: silence ends nothing.
+    EmptyLine,
     /// An unknown method: nothing more is known to come.
     #[default]
     Nothing,
@@ -72,7 +76,8 @@ impl Head {
         match self.request_line {
             None => {
                 self.request_line = Span::of(line, whole);
-                self.needs = Needs::of(line);
+                self.v11 = v11::request::is_request_line(line);
+                self.needs = if self.v11 { Needs::EmptyLine } else { Needs::of(line) };
             }
             Some(_) => {
                 if let Err(reason) = self.take_header(line, whole) {
@@ -99,6 +104,10 @@ impl Head {
         self.headers = self.headers.saturating_add(1);
         if self.headers > HEADERS_MAX {
             return Err(Reason::TooManyHeaders);
+        }
+        if self.v11 {
+            // Read as a whole, and exactly, when its empty line is there.
+            return Ok(());
         }
         let colon = memchr::memchr(b':', line).ok_or(Reason::NoColon)?;
         let (name, value) = line.split_at_checked(colon).ok_or(Reason::NoColon)?;
@@ -135,6 +144,16 @@ impl Head {
         }
     }
 
+    /// Whether the request asks in 1.1.
+    pub(super) fn is_v11(&self) -> bool {
+        self.v11
+    }
+
+    /// The version in which it asks, as far as could be told.
+    pub(super) fn version(&self) -> Version {
+        if self.v11 { Version::V1_1 } else { Version::V1_0 }
+    }
+
     /// Whether the request line is there.
     pub(super) fn has_begun(&self) -> bool {
         self.request_line.is_some()
@@ -150,6 +169,7 @@ impl Head {
         let (host, port) = (self.host.is_some(), self.port.is_some());
         self.has_begun()
             && match self.needs {
+                Needs::EmptyLine => false,
                 Needs::Nothing => true,
                 Needs::HostPortTitle => host && port && self.title.is_some(),
                 Needs::HostPort => host && port,
@@ -177,7 +197,8 @@ impl Head {
         all.note_if(ending == Ending::Padding, Departure::Padded);
         let lacks_title = self.needs == Needs::HostPortTitle && self.title.is_none();
         let lacks_port = matches!(self.needs, Needs::HostPort | Needs::HostPortTitle) && self.port.is_none();
-        all.note_if(self.needs != Needs::Nothing && self.host.is_none(), Departure::NoHost);
+        let known = !matches!(self.needs, Needs::Nothing | Needs::EmptyLine);
+        all.note_if(known && self.host.is_none(), Departure::NoHost);
         all.note_if(lacks_port, Departure::NoPort);
         all.note_if(lacks_title, Departure::NoTitle);
         all.note_if(self.needs == Needs::HostOs && self.os.is_none(), Departure::NoOs);
@@ -228,7 +249,6 @@ pub(super) fn is_request_line(line: &[u8]) -> bool {
 pub(super) struct Words<'a> {
     pub(super) method: &'a [u8],
     target: [&'a [u8]; 2],
-    pub(super) version: Version,
     pub(super) extra_spaces: bool,
 }
 
@@ -236,15 +256,18 @@ impl<'a> Words<'a> {
     /// Three words (`LIST ALL VERSION`) or four; the version is judged first, whatever stands before it.
     fn split(line: &'a [u8]) -> Result<Self, Reason> {
         let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-        let version = words.next_back().filter(|word| word.starts_with(NAME)).ok_or(Reason::RequestLine)?;
-        let version = Version::parse(version).ok_or(Reason::Version)?;
+        match words.next_back() {
+            Some(version) if version == Version::V1_0.as_str().as_bytes() => {}
+            Some(version) if version.starts_with(NAME) => return Err(Reason::Version),
+            _ => return Err(Reason::RequestLine),
+        }
         let method = words.next().ok_or(Reason::RequestLine)?;
         let kind = words.next().unwrap_or_default();
         let name = words.next().unwrap_or_default();
         let extra_spaces = line.windows(2).any(|pair| pair == b"  ") || line.ends_with(b" ");
         match words.next() {
             Some(_) => Err(Reason::RequestLine),
-            None => Ok(Self { method, target: [kind, name], version, extra_spaces }),
+            None => Ok(Self { method, target: [kind, name], extra_spaces }),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::departure::Departure;
 use super::framing::Framing;
 use super::status::Status;
+use super::version::Version;
 use crate::limits;
 use crate::value::ValueError;
 
@@ -78,6 +79,21 @@ pub enum Reason {
     /// Requests of P2P-CI have no body; a length of one puts the framing in doubt.
     #[error("a P2P-CI request has no body, but a header announces one")]
     Body,
+    /// A request of 1.1 whose lines don't all end in CRLF, or that has no empty line.
+    #[error("1.1 is exact: every line ends in CRLF, and an empty line ends the head")]
+    Framing,
+    /// A request of 1.1 whose name or hash is none.
+    #[error("the target is no RFC number, no name of a file and no hash")]
+    Target,
+    /// A header of 1.1 whose value is not what it must be.
+    #[error("the value of a header is not what it must be")]
+    Header,
+    /// The same header twice in 1.1.
+    #[error("a header comes twice")]
+    Twice,
+    /// See [`limits::BODY_BYTES_MAX`].
+    #[error("the body is longer than {} bytes, or its length is no number", limits::BODY_BYTES_MAX)]
+    BodyTooLong,
     /// Refused by strict reading only.
     #[error("strict reading: {0}")]
     Strict(Departure),
@@ -109,6 +125,8 @@ impl Reason {
                 | Self::Incomplete
                 | Self::EndOfFile
                 | Self::Body
+                | Self::BodyTooLong
+                | Self::Framing
         )
     }
 }
@@ -118,6 +136,8 @@ impl Reason {
 pub struct Refusal<'a> {
     /// Why.
     pub reason: Reason,
+    /// In which version it asked, as far as could be told.
+    pub version: Version,
     /// How the request was framed, as far as could be told.
     pub framing: Framing,
     /// What was read of the request, for the log.

@@ -6,10 +6,11 @@ use super::framing::Framing;
 use super::get::Get;
 use super::list::List;
 use super::lookup::Lookup;
+use super::v11::request::Ask;
 use super::version::Version;
 
 /// A request that keeps the protocol's rules; it borrows from the decoder that read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request<'a> {
     /// The version in which it came, and in which it is to be answered.
     pub version: Version,
@@ -24,7 +25,7 @@ pub struct Request<'a> {
 }
 
 /// What a request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verb<'a> {
     /// Register a file (to the index).
     Add(Add<'a>),
@@ -34,4 +35,6 @@ pub enum Verb<'a> {
     List(List<'a>),
     /// A file's bytes (to a peer).
     Get(Get<'a>),
+    /// Anything of 1.1 (to the index).
+    V11(Ask<'a>),
 }

@@ -8,6 +8,8 @@ pub const NAME: &[u8] = b"P2P-CI/";
 pub enum Version {
     /// The protocol as first specified.
     V1_0,
+    /// What this system's own peers and indexes speak: [`super::v11`].
+    V1_1,
 }
 
 impl Version {
@@ -15,11 +17,7 @@ impl Version {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::V1_0 => "P2P-CI/1.0",
+            Self::V1_1 => super::v11::request::VERSION,
         }
-    }
-
-    /// Reads a version; `None` for one that we don't speak.
-    pub fn parse(word: &[u8]) -> Option<Self> {
-        (word == Self::V1_0.as_str().as_bytes()).then_some(Self::V1_0)
     }
 }
