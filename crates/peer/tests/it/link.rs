@@ -276,3 +276,22 @@ async fn a_long_list_comes_in_pieces_and_one_question_needs_no_link() {
     let found = lookup_once(&index(address), None, number(1)).await.unwrap();
     assert_eq!(found.records.len(), 1);
 }
+
+#[tokio::test]
+async fn a_question_that_is_lost_with_its_connection_is_asked_once_more() {
+    let address = server(|connection, mut stream| async move {
+        for asked in 0.. {
+            match request(&mut stream).await.is_empty() || (connection, asked) == (0, 1) {
+                true => return,
+                false => send(&mut stream, &[b"P2P-CI/1.0 404 Not Found\r\n\r\n"]).await,
+            }
+        }
+    })
+    .await;
+    let told = Recorder::new();
+    let link = Link::start(config(address), told.clone()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(link.lookup(number(1), None, BOUND).await.unwrap().status.unwrap().get(), 404);
+    }
+    told.wait_for("Lost").await;
+}
