@@ -262,6 +262,6 @@ mod tests {
         }
         // Thousands of peers are silent most of the time; this is what each of them costs.
         let size = size_of_future(run);
-        assert!(size <= 3 * 1024, "{size} bytes");
+        assert!(size <= 2_560, "{size} bytes");
     }
 }
