@@ -5,13 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic is the report")]
 
 mod client_menu;
+mod crowd;
 mod demo;
 mod faults_client;
 mod faults_index;
 mod foreign;
 mod foreign_index;
 mod get;
+mod limits;
 mod namespaces;
 mod places;
+mod server_flags;
 mod transcripts;
 mod world;

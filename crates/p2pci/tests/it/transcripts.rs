@@ -31,7 +31,12 @@ fn check(name: &str) {
         played = play(&steps, false);
     }
     let difference = played.lines().zip(golden.lines()).position(|(played, golden)| played != golden);
-    assert!(played == golden, "{} differs at line {:?}; it went:\n{played}", path.display(), difference.map(|at| at + 1));
+    assert!(
+        played == golden,
+        "{} differs at line {:?}; it went:\n{played}",
+        path.display(),
+        difference.map(|at| at + 1)
+    );
 }
 
 fn without_segments(transcript: &str) -> Vec<&str> {

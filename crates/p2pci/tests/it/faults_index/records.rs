@@ -7,7 +7,7 @@ use crate::world::{Index, PATIENCE, Raw, wait_for};
 
 /// Waits until nobody has an RFC any more.
 fn wait_until_gone(asker: &mut Raw, number: u32) {
-    wait_for(PATIENCE, "the record to go", || (asker.ask(lookup(number)) == NOT_FOUND).then_some(()));
+    wait_for(PATIENCE, "the record to go", || (asker.ask_whole(&lookup(number)) == NOT_FOUND).then_some(()));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn fault_s11_only_the_last_host_and_port_of_a_connection_are_cleaned() {
     peer.exchange(add(2, "B", "julian", 5001), ok(&["RFC 2 B julian 5001"]));
     peer.exchange(add(3, "C", "ada", 6000), ok(&["RFC 3 C ada 6000"]));
     drop(peer);
-    wait_for(PATIENCE, "all three records to go", || (asker.ask(LIST) == NOT_FOUND).then_some(()));
+    wait_for(PATIENCE, "all three records to go", || (asker.ask_whole(LIST) == NOT_FOUND).then_some(()));
     assert_eq!(index.status().records, 0);
 }
 
@@ -98,7 +98,7 @@ fn fault_s14_the_first_title_wins_for_all_peers() {
     first.exchange(LIST, ok(&["RFC 1 Poisoned mallory 4000", "RFC 1 Better julian 5000"]));
     drop(first);
     wait_for(PATIENCE, "the first peer's record to go", || {
-        (second.ask(lookup(1)) == ok(&["RFC 1 Better julian 5000"])).then_some(())
+        (second.ask_whole(&lookup(1)) == ok(&["RFC 1 Better julian 5000"])).then_some(())
     });
 }
 
@@ -116,8 +116,7 @@ fn fault_s26_a_lookup_that_meets_a_leaving_peer_is_answered_400() {
             }
         });
         while !coming.is_finished() {
-            asker.send(lookup(1));
-            let answer = one_answer(&mut asker);
+            let answer = asker.ask_whole(&lookup(1));
             // Two of them may overlap, as a peer's place is only given up once its end was seen.
             let records = answer.matches("RFC 1 A julian 5000\r\n").count();
             let whole = ok(&vec!["RFC 1 A julian 5000"; records]);
@@ -125,19 +124,6 @@ fn fault_s26_a_lookup_that_meets_a_leaving_peer_is_answered_400() {
         }
     });
     wait_until_gone(&mut asker, 1);
-}
-
-/// One answer in the specification's framing: the status, an empty line, then records up to an empty line if it is a 200.
-fn one_answer(asker: &mut Raw) -> String {
-    let mut answer = String::new();
-    let ends = |answer: &str| match answer.starts_with("P2P-CI/1.0 200 ") {
-        true => answer.matches("\r\n\r\n").count() == 2,
-        false => answer.ends_with("\r\n\r\n"),
-    };
-    while !ends(&answer) {
-        answer.push(char::from(asker.exactly(1)[0]));
-    }
-    answer
 }
 
 #[test]

@@ -76,7 +76,10 @@ pub(super) fn play(steps: &[Step], unknown: bool) -> String {
                 let expected = if unknown { None } else { Some((*length, *closes)) };
                 let (segments, closed) = listen(conversation, expected, |first_at| {
                     if let Some(Step::Silence(time)) = at.checked_sub(1).and_then(|at| steps.get(at)) {
-                        assert!(first_at.duration_since(sent_at) >= *time, "answered before {time:?} of silence\n{transcript}");
+                        assert!(
+                            first_at.duration_since(sent_at) >= *time,
+                            "answered before {time:?} of silence\n{transcript}"
+                        );
                     }
                 });
                 write_down(&segments, closed, &mut transcript);
@@ -126,7 +129,9 @@ fn write_down(segments: &[Vec<u8>], closed: bool, transcript: &mut String) {
 
 /// A date of this moment is replaced by its name, if it has the shape of one.
 fn without_date(line: &str) -> String {
-    let Some(date) = line.strip_prefix("Date: ").and_then(|rest| rest.get(..DATE_LENGTH)) else { return line.to_owned() };
+    let Some(date) = line.strip_prefix("Date: ").and_then(|rest| rest.get(..DATE_LENGTH)) else {
+        return line.to_owned();
+    };
     let shape: String = date.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let fixed = shape.get(3..8) == Some(", 00 ") && shape.get(11..) == Some(" 0000 00:00:00 GMT");
     if fixed { line.replace(date, DATE) } else { line.to_owned() }

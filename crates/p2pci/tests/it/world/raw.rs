@@ -57,6 +57,21 @@ impl Raw {
         String::from_utf8(self.until_quiet()).expect("an answer in UTF-8")
     }
 
+    /// Sends a request of the specification's framing and gives its whole answer: the status and an empty line, and after a
+    /// 200 records up to an empty line.
+    pub(crate) fn ask_whole(&mut self, request: &str) -> String {
+        self.send(request);
+        let mut answer = Vec::new();
+        loop {
+            answer.extend_from_slice(&self.exactly(1));
+            let empty_lines = answer.windows(4).filter(|end| end == b"\r\n\r\n").count();
+            let needed = if answer.starts_with(b"P2P-CI/1.0 200 ") { 2 } else { 1 };
+            if empty_lines == needed {
+                return String::from_utf8(answer).expect("an answer in UTF-8");
+            }
+        }
+    }
+
     /// What comes in one read: a segment, unless the next one was faster than we.
     pub(crate) fn segment(&mut self) -> Vec<u8> {
         self.segment_within(PATIENCE).expect("bytes, or the end")
