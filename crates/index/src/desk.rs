@@ -13,13 +13,16 @@ use proto::wire::framing::AnswerFraming;
 use proto::wire::refusal::{Reason, Refusal};
 use proto::wire::request::{Request, Verb};
 use proto::wire::status::Status;
+use proto::wire::version::Version;
 
 use crate::claims::Peers;
 use crate::notice::Notice;
 use crate::outlet::Outlet;
 use crate::server::Shared;
-use crate::store::{Op, Page};
+use crate::store::{Op, Page, Range};
 use crate::view::View;
+
+mod v11;
 
 const GET_ELSEWHERE: Reason = Reason::NotServedHere("GET is for peers; this is the index");
 
@@ -40,7 +43,7 @@ struct Said {
 }
 
 /// Which records are asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Asked {
     Of(Key),
     All,
@@ -68,11 +71,11 @@ impl Desk {
                 Err(reason) => return self.refuse_request(reason, request, outlet).await,
             },
             Verb::Lookup(lookup) => {
-                self.tell(Asked::Of(Key::Rfc(lookup.number)), framing, outlet, &mut said).await
+                self.tell(&Asked::Of(Key::Rfc(lookup.number)), framing, outlet, &mut said).await
             }
-            Verb::List(_) => self.tell(Asked::All, framing, outlet, &mut said).await,
+            Verb::List(_) => self.tell(&Asked::All, framing, outlet, &mut said).await,
             Verb::Get(_) => return self.refuse_request(GET_ELSEWHERE, request, outlet).await,
-            Verb::V11(_) => return self.refuse_request(Reason::Version, request, outlet).await,
+            Verb::V11(ask) => return self.answer_v11(request, ask, outlet).await,
         };
         self.note(request, &said);
         written?;
@@ -82,7 +85,12 @@ impl Desk {
     /// Refuses a request; closing is the session's.
     pub(crate) async fn refuse(&self, refusal: &Refusal<'_>, outlet: &mut Outlet) -> Result<(), WriteError> {
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
-        answer::status_only(refusal.reason.status(), refusal.framing.answer(), outlet.held());
+        match refusal.version {
+            Version::V1_0 => {
+                answer::status_only(refusal.reason.status(), refusal.framing.answer(), outlet.held());
+            }
+            Version::V1_1 => v11::write_refusal(&refusal.reason, outlet.held()),
+        }
         self.shared.observer.notice(&Notice::Refused { source: self.source, refusal });
         outlet.make_room().await
     }
@@ -94,7 +102,8 @@ impl Desk {
         request: &Request<'_>,
         outlet: &mut Outlet,
     ) -> Result<(), WriteError> {
-        let refusal = Refusal { reason, version: request.version, framing: request.framing, raw: request.raw };
+        let refusal =
+            Refusal { reason, version: request.version, framing: request.framing, raw: request.raw };
         self.refuse(&refusal, outlet).await
     }
 
@@ -106,12 +115,12 @@ impl Desk {
     ) -> Result<(), Reason> {
         let source = self.view.requester.source;
         let peer = self.peers.of(add.host, add.port, source, &self.shared.claims);
-        let (key, title) = (Key::Rfc(add.number), add.title.as_str());
-        let op = Op::Add { key, title, peer: Arc::clone(&peer) };
+        let op = Op::AddTitle { number: add.number, title: add.title.as_str(), peer: Arc::clone(&peer) };
         self.shared.store.apply(self.view.session, op).await.map_err(|error| error.reason())?;
+        self.shared.tell_news();
         let out = outlet.held();
         answer::begin(framing, out);
-        self.view.write_own(key, title, &peer, framing, out);
+        self.view.write_own(add, &peer, framing, out);
         answer::end(framing, out);
         Ok(())
     }
@@ -119,7 +128,7 @@ impl Desk {
     /// Writes the records that are asked for, page by page, so that neither their number nor a slow reader costs memory.
     async fn tell(
         &self,
-        asked: Asked,
+        asked: &Asked,
         framing: AnswerFraming,
         outlet: &mut Outlet,
         said: &mut Said,
@@ -146,10 +155,10 @@ impl Desk {
         Ok(())
     }
 
-    async fn page(&self, asked: Asked, after: Option<Cursor>) -> Page {
+    async fn page(&self, asked: &Asked, after: Option<Cursor>) -> Page {
         match asked {
             Asked::Of(key) => self.shared.store.lookup(key, after, RECORDS_PAGE).await,
-            Asked::All => self.shared.store.list(after, RECORDS_PAGE).await,
+            Asked::All => self.shared.store.list(&Range::Numbers, after, RECORDS_PAGE).await,
         }
     }
 
@@ -157,6 +166,7 @@ impl Desk {
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
         if self.shared.observer.wants_requests() {
             let Said { status, records } = *said;
+            let status = status.as_str();
             self.shared.observer.notice(&Notice::Request { source: self.source, request, status, records });
         }
     }

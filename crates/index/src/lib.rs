@@ -15,4 +15,5 @@ pub mod server;
 mod session;
 pub mod status;
 pub mod store;
+mod variants;
 mod view;

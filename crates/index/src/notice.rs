@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use proto::directory::SessionId;
 use proto::wire::refusal::{Reason, Refusal};
 use proto::wire::request::Request;
-use proto::wire::status::Status;
 
 /// Something that happened. Bytes of requests are as they came: whoever shows them escapes them.
 #[derive(Debug)]
@@ -35,8 +34,8 @@ pub enum Notice<'a> {
         source: SocketAddr,
         /// The request.
         request: &'a Request<'a>,
-        /// What was answered.
-        status: Status,
+        /// What was answered: a code and a phrase.
+        status: &'static str,
         /// Records in the answer; fewer than there are when the connection broke under it.
         records: usize,
     },

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use net::accept::Incoming;
 use net::stop::StopSignal;
-use proto::limits::WRITE_STALL;
+use proto::limits::{WARM_UP, WRITE_STALL};
 use proto::visibility::RecordHost;
 use proto::wire::decoder::Reading;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::claims::Claims;
 use crate::notice::Observer;
@@ -26,11 +28,18 @@ pub struct Settings {
     pub record_host: RecordHost,
     /// A reader that takes no byte for this long is cut off.
     pub write_stall: Duration,
+    /// How long after its start the index says that it may not know everything yet.
+    pub warm_up: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { reading: Reading::default(), record_host: RecordHost::default(), write_stall: WRITE_STALL }
+        Self {
+            reading: Reading::default(),
+            record_host: RecordHost::default(),
+            write_stall: WRITE_STALL,
+            warm_up: WARM_UP,
+        }
     }
 }
 
@@ -45,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) requests: AtomicU64,
+    news: Notify,
+    waiting: AtomicUsize,
     since: Instant,
 }
 
@@ -54,12 +65,60 @@ impl fmt::Debug for Shared {
     }
 }
 
+impl Shared {
+    /// For how much longer a miss may only mean that a peer has not come back yet.
+    pub(crate) fn warming(&self, now: Instant) -> Option<Duration> {
+        self.settings
+            .warm_up
+            .checked_sub(now.saturating_duration_since(self.since))
+            .filter(|left| !left.is_zero())
+    }
+
+    /// Tells whoever waits for a file that something was added. Nearly always nobody does.
+    pub(crate) fn tell_news(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.news.notify_waiters();
+        }
+    }
+
+    /// Joins those who wait for news, until it is dropped.
+    pub(crate) fn waiting(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        Waiting(self)
+    }
+}
+
+/// Somebody who waits for a file to appear.
+pub(crate) struct Waiting<'a>(&'a Shared);
+
+impl Waiting<'_> {
+    /// Resolves when something was added after it was enabled.
+    pub(crate) fn news(&self) -> Notified<'_> {
+        self.0.news.notified()
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Server {
     /// A server over a store. `since` is the moment of its start, which [`Self::status`] gives back.
     #[must_use]
     pub fn new(settings: Settings, store: Store, observer: Arc<dyn Observer>, since: Instant) -> Self {
         let claims = Arc::new(Claims::default());
-        Self(Arc::new(Shared { settings, store, observer, claims, requests: AtomicU64::new(0), since }))
+        Self(Arc::new(Shared {
+            settings,
+            store,
+            observer,
+            claims,
+            requests: AtomicU64::new(0),
+            news: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            since,
+        }))
     }
 
     /// Serves one connection that speaks P2P-CI until it ends, or until `stop`. When this returns, and also when it is dropped or

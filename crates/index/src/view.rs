@@ -1,7 +1,9 @@
 //! A record as one requester sees it.
 
-use proto::directory::{Key, SessionId};
+use proto::directory::{Key, Said, SessionId};
+use proto::value::number::RfcNumber;
 use proto::visibility::{RecordHost, Requester, Shown, shown_host};
+use proto::wire::add::Add;
 use proto::wire::framing::AnswerFraming;
 use proto::wire::record;
 
@@ -16,42 +18,49 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// Appends the line of a record.
+    /// Appends the line of a record that has a number.
     pub(crate) fn write(&self, entry: &Entry, framing: AnswerFraming, out: &mut Vec<u8>) {
-        let Entry { key, session, title, peer } = entry;
-        self.write_parts(*key, *session, title, peer, framing, out);
+        let Key::Rfc(number) = entry.key else { return };
+        let title = match &entry.said {
+            Said::Title(title) => title,
+            Said::File(file) => file.rfc.as_ref().map_or(&file.name, |(_, title)| title),
+        };
+        self.write_line(number, title, entry.session, &entry.peer, framing, out);
     }
 
     /// Appends the line of a record of the requester's own.
-    pub(crate) fn write_own(
-        &self,
-        key: Key,
-        title: &str,
-        peer: &Peer,
-        framing: AnswerFraming,
-        out: &mut Vec<u8>,
-    ) {
-        self.write_parts(key, self.session, title, peer, framing, out);
+    pub(crate) fn write_own(&self, add: &Add<'_>, peer: &Peer, framing: AnswerFraming, out: &mut Vec<u8>) {
+        self.write_line(add.number, add.title.as_str(), self.session, peer, framing, out);
     }
 
-    fn write_parts(
+    fn write_line(
         &self,
-        key: Key,
-        session: SessionId,
+        number: RfcNumber,
         title: &str,
+        session: SessionId,
         peer: &Peer,
         framing: AnswerFraming,
         out: &mut Vec<u8>,
     ) {
-        let Key::Rfc(number) = key;
         let port = peer.claimed().port();
-        let own = session == self.session;
-        match shown_host(self.policy, peer.provenance(), self.requester, own) {
+        match self.shown(session, peer) {
             Shown::Claimed => record::write(number, title, peer.claimed().host(), port, framing, out),
             Shown::Address(address) => {
                 record::write(number, title, &address.to_string(), port, framing, out);
             }
         }
+    }
+
+    /// The host of a peer as the requester is shown it.
+    pub(crate) fn host(&self, session: SessionId, peer: &Peer) -> String {
+        match self.shown(session, peer) {
+            Shown::Claimed => peer.claimed().host().to_owned(),
+            Shown::Address(address) => address.to_string(),
+        }
+    }
+
+    fn shown(&self, session: SessionId, peer: &Peer) -> Shown {
+        shown_host(self.policy, peer.provenance(), self.requester, session == self.session)
     }
 }
 
@@ -81,7 +90,7 @@ mod tests {
         let view = View { policy: RecordHost::Auto, requester, session: SessionId(1) };
         let key = Key::Rfc(RfcNumber::new(7).unwrap());
         let session = SessionId(if own { 1 } else { 2 });
-        let entry = Entry { key, session, title: "A b".into(), peer: Arc::new(peer) };
+        let entry = Entry { key, session, said: Said::Title("A b".into()), peer: Arc::new(peer) };
         let mut out = Vec::new();
         view.write(&entry, Framing::SPEC.answer(), &mut out);
         String::from_utf8(out).unwrap()

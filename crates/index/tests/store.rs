@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use index::store::{Applied, Counts, MemoryStore, Op, Page, Peer, Quotas, Store, StoreError};
+use index::store::{Applied, Counts, MemoryStore, Op, Page, Peer, Quotas, Range, Store, StoreError};
 use proptest::prelude::*;
-use proto::directory::{Cursor, Key, SessionId};
+use proto::directory::{Cursor, Key, Said, SessionId};
 use proto::value::host::{Host, PeerAddr};
 use proto::value::number::{Port, RfcNumber};
 use proto::wire::refusal::Reason;
@@ -32,8 +32,12 @@ fn now<F: Future>(future: F) -> F::Output {
     }
 }
 
+fn rfc(number: u32) -> RfcNumber {
+    RfcNumber::new(number).unwrap()
+}
+
 fn key(number: u32) -> Key {
-    Key::Rfc(RfcNumber::new(number).unwrap())
+    Key::Rfc(rfc(number))
 }
 
 fn peer(host: &str) -> Arc<Peer> {
@@ -42,16 +46,16 @@ fn peer(host: &str) -> Arc<Peer> {
 }
 
 fn add(store: &Store, session: SessionId, number: u32, title: &str) -> Result<Applied, StoreError> {
-    now(store.apply(session, Op::Add { key: key(number), title, peer: peer("h") }))
+    now(store.apply(session, Op::AddTitle { number: rfc(number), title, peer: peer("h") }))
 }
 
 /// Everything in a store as (number, session, title), read in pages of `size`.
 fn listed(store: &Store, size: usize) -> Vec<(u32, SessionId, String)> {
-    all_pages(size, |after| now(store.list(after, size)))
+    all_pages(size, |after| now(store.list(&Range::Numbers, after, size)))
 }
 
 fn held(store: &Store, number: u32, size: usize) -> Vec<(u32, SessionId, String)> {
-    all_pages(size, |after| now(store.lookup(key(number), after, size)))
+    all_pages(size, |after| now(store.lookup(&key(number), after, size)))
 }
 
 fn all_pages(size: usize, page: impl Fn(Option<Cursor>) -> Page) -> Vec<(u32, SessionId, String)> {
@@ -69,8 +73,8 @@ fn all_pages(size: usize, page: impl Fn(Option<Cursor>) -> Page) -> Vec<(u32, Se
 
 fn rows(page: &Page) -> impl Iterator<Item = (u32, SessionId, String)> {
     page.entries.iter().map(|entry| {
-        let Key::Rfc(number) = entry.key;
-        (number.get(), entry.session, entry.title.to_string())
+        let (Key::Rfc(number), Said::Title(title)) = (&entry.key, &entry.said) else { panic!("{entry:?}") };
+        (number.get(), entry.session, title.to_string())
     })
 }
 
@@ -248,7 +252,7 @@ proptest! {
             let (mut steady, mut ever) = (model.places(), model.places());
             let (mut seen, mut after, mut changes) = (Vec::new(), None, between.iter());
             loop {
-                let page = now(store.list(after, size));
+                let page = now(store.list(&Range::Numbers, after, size));
                 seen.extend(rows(&page).map(|(number, session, _)| (number, session)));
                 after = page.next;
                 if after.is_none() {

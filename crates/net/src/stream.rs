@@ -146,6 +146,22 @@ impl Stream {
         }
     }
 
+    /// Resolves when the other side has closed, or the connection broke. Bytes that are there and unread hide the end behind
+    /// them: then this never resolves.
+    pub async fn ended(&self) {
+        let mut byte = [0; 1];
+        loop {
+            match self {
+                Self::Plain(socket) => match socket.peek(&mut byte).await {
+                    Ok(0) => return,
+                    Ok(_) => std::future::pending().await,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => return,
+                },
+            }
+        }
+    }
+
     /// The other side, an IPv4 address as such.
     ///
     /// # Errors

@@ -13,7 +13,6 @@ use net::accept::{AcceptNotice, AcceptObserver, RefusedReason};
 use proto::limits::LOG_LINES_PER_SECOND;
 use proto::wire::refusal::Refusal;
 use proto::wire::request::Request;
-use proto::wire::status::Status;
 
 use crate::cli::LogFormat;
 use crate::line_budget::LineBudget;
@@ -24,8 +23,8 @@ use crate::out::Out;
 enum Event<'a> {
     Connected { source: SocketAddr },
     Left { source: SocketAddr, records: usize, why: String },
-    Request { source: SocketAddr, request: &'a Request<'a>, status: Status, records: usize },
-    Refused { source: SocketAddr, refusal: &'a Refusal<'a>, status: Status },
+    Request { source: SocketAddr, request: &'a Request<'a>, status: &'static str, records: usize },
+    Refused { source: SocketAddr, refusal: &'a Refusal<'a>, status: &'static str },
     NotServed { source: SocketAddr, reason: String },
     Trouble { message: String },
     Hidden { lines: u64 },
@@ -153,7 +152,7 @@ impl Observer for ServerLog {
                 self.show_limited(&Event::Request { source, request, status, records });
             }
             Notice::Refused { source, refusal } => {
-                let status = refusal.reason.status();
+                let status = refusal.reason.status().as_str();
                 self.show_limited(&Event::Refused { source, refusal, status });
             }
             Notice::Joined { .. } => {}

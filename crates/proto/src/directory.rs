@@ -1,7 +1,7 @@
 //! Who holds what: one shard of the index's directory, as a value.
 //!
-//! Invariant: a record is in `records` exactly if its key is in its session's list, so removing a session costs what the session
-//! had and leaves nothing behind.
+//! Invariant: every record's key is in its session's list of keys. (The list may hold more: keys whose record was taken out again,
+//! never more of them than records.) So removing a session costs what the session had, and leaves nothing behind.
 //!
 //! Records are ordered by key and then by session, which is the order of joining. So a LOOKUP is a range, and a LIST can stop
 //! anywhere and go on later from a [`Cursor`]: every record that was there all along is seen exactly once.
@@ -10,25 +10,53 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::value::digest::Digest;
 use crate::value::number::RfcNumber;
+use crate::wire::v11::body::File;
 
 /// Who owns records: one connection. Numbers rise in the order of joining and are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
-/// What a record is about. Kinds to come: names and hashes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What a record is found by. The order of the kinds is the order of a LIST.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// The number of an RFC.
     Rfc(RfcNumber),
+    /// The name of a file.
+    Name(Arc<str>),
+    /// The last part of a name that has several.
+    Leaf(Arc<str>),
+    /// A content.
+    Hash(Digest),
 }
 
-/// What a session says about a key. `P` is what the index keeps of the peer, shared by all records of it.
+/// What a session says about a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// A title, in 1.0; shared between records where it is the same.
+    Title(Arc<str>),
+    /// A file, in 1.1; shared between the records under all of its keys.
+    File(Arc<File>),
+}
+
+impl Said {
+    /// The keys under which it is found, the one that names the record first. A title is found by its number alone.
+    pub fn keys(file: &File) -> impl Iterator<Item = Key> {
+        let leaf = file.name.rsplit_once('/').map(|(_, leaf)| Key::Leaf(leaf.into()));
+        let number = file.rfc.as_ref().map(|(number, _)| Key::Rfc(*number));
+        [Some(Key::Name(Arc::clone(&file.name))), leaf, number, file.hash.map(Key::Hash)]
+            .into_iter()
+            .flatten()
+    }
+}
+
+/// A record. `P` is what the index keeps of the peer, shared by all records of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding<P> {
-    /// The title, shared between records where it is the same.
-    pub title: Arc<str>,
-    /// The peer.
+    /// What was said.
+    pub said: Said,
+    /// By whom.
     pub peer: Arc<P>,
 }
 
@@ -39,7 +67,14 @@ pub type Cursor = (Key, SessionId);
 #[derive(Debug)]
 pub struct Directory<P> {
     records: BTreeMap<Cursor, Holding<P>>,
-    sessions: HashMap<SessionId, Vec<Key>>,
+    sessions: HashMap<SessionId, Keys>,
+}
+
+/// The keys of one session.
+#[derive(Debug, Default)]
+struct Keys {
+    listed: Vec<Key>,
+    live: usize,
 }
 
 impl<P> Default for Directory<P> {
@@ -49,46 +84,86 @@ impl<P> Default for Directory<P> {
 }
 
 impl<P> Directory<P> {
-    /// Adds a record, or replaces what the same session said about the same key. Says whether it is new.
-    pub fn add(&mut self, session: SessionId, key: Key, title: &str, peer: Arc<P>) -> bool {
-        let title = self.shared_title(key, title);
-        let replaced = self.records.insert((key, session), Holding { title, peer });
+    /// Adds a record of 1.0. See [`Self::add`].
+    pub fn add_title(
+        &mut self,
+        session: SessionId,
+        key: Key,
+        title: &str,
+        peer: Arc<P>,
+    ) -> Option<Holding<P>> {
+        let said = Said::Title(self.shared_title(&key, title));
+        self.add(session, key, Holding { said, peer })
+    }
+
+    /// Adds a record, or replaces what the same session said about the same key, which is given back.
+    pub fn add(&mut self, session: SessionId, key: Key, holding: Holding<P>) -> Option<Holding<P>> {
+        let replaced = self.records.insert((key.clone(), session), holding);
         if replaced.is_none() {
-            self.sessions.entry(session).or_default().push(key);
+            let keys = self.sessions.entry(session).or_default();
+            keys.listed.push(key);
+            keys.live = keys.live.saturating_add(1);
+            self.compact(session);
         }
-        replaced.is_none()
+        replaced
     }
 
     /// The same title as the key's first record has, if it is the same: most peers agree about a file's title.
-    fn shared_title(&self, key: Key, title: &str) -> Arc<str> {
-        let first = self.holders(key).next().map(|(_, holding)| &holding.title);
-        first.filter(|known| ***known == *title).cloned().unwrap_or_else(|| title.into())
+    fn shared_title(&self, key: &Key, title: &str) -> Arc<str> {
+        match self.holders(key).next().map(|(_, holding)| &holding.said) {
+            Some(Said::Title(known)) if **known == *title => Arc::clone(known),
+            _ => title.into(),
+        }
+    }
+
+    /// Removes a session's record of a key.
+    pub fn remove(&mut self, session: SessionId, key: &Key) -> Option<Holding<P>> {
+        let removed = self.records.remove(&(key.clone(), session));
+        if removed.is_some()
+            && let Some(keys) = self.sessions.get_mut(&session)
+        {
+            keys.live = keys.live.saturating_sub(1);
+            self.compact(session);
+        }
+        removed
+    }
+
+    /// Forgets listed keys without a record once they are the majority, so that each costs a constant on average.
+    fn compact(&mut self, session: SessionId) {
+        let Self { records, sessions } = self;
+        let Some(keys) = sessions.get_mut(&session) else { return };
+        if keys.live == 0 {
+            sessions.remove(&session);
+        } else if keys.listed.len() > keys.live.saturating_mul(2) {
+            keys.listed.sort_unstable();
+            keys.listed.dedup();
+            keys.listed.retain(|key| records.contains_key(&(key.clone(), session)));
+        }
     }
 
     /// Removes everything that a session added. Says how many records that were.
     pub fn remove_session(&mut self, session: SessionId) -> usize {
-        let keys = self.sessions.remove(&session).unwrap_or_default();
-        for key in &keys {
-            self.records.remove(&(*key, session));
+        let Some(keys) = self.sessions.remove(&session) else { return 0 };
+        for key in keys.listed {
+            self.records.remove(&(key, session));
         }
-        keys.len()
+        keys.live
     }
 
-    /// Whether a session has a record for a key.
-    pub fn contains(&self, session: SessionId, key: Key) -> bool {
-        self.records.contains_key(&(key, session))
+    /// A session's record of a key.
+    pub fn get(&self, session: SessionId, key: &Key) -> Option<&Holding<P>> {
+        self.records.get(&(key.clone(), session))
     }
 
     /// Who holds a key, in the order of joining.
-    pub fn holders(&self, key: Key) -> impl Iterator<Item = (SessionId, &Holding<P>)> {
-        let range = (key, SessionId(0))..=(key, SessionId(u64::MAX));
+    pub fn holders(&self, key: &Key) -> impl Iterator<Item = (SessionId, &Holding<P>)> {
+        let range = (key.clone(), SessionId(0))..=(key.clone(), SessionId(u64::MAX));
         self.records.range(range).map(|((_, session), holding)| (*session, holding))
     }
 
     /// Records in order, from the first or from after a cursor.
-    pub fn records(&self, after: Option<Cursor>) -> impl Iterator<Item = (Cursor, &Holding<P>)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.records.range((from, Bound::Unbounded)).map(|(cursor, holding)| (*cursor, holding))
+    pub fn records(&self, after: Option<&Cursor>) -> impl Iterator<Item = (&Cursor, &Holding<P>)> {
+        self.records.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
     }
 
     /// Number of records.
@@ -113,6 +188,7 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Step {
         Add { session: u64, number: u32, title: u8 },
+        Remove { session: u64, number: u32 },
         Leave { session: u64 },
     }
 
@@ -123,7 +199,8 @@ mod tests {
             title,
         });
         let leave = (0..8u64).prop_map(|session| Step::Leave { session });
-        proptest::collection::vec(prop_oneof![5 => add, 1 => leave], 0..200)
+        let remove = (0..8u64, 1..12u32).prop_map(|(session, number)| Step::Remove { session, number });
+        proptest::collection::vec(prop_oneof![5 => add, 2 => remove, 1 => leave], 0..200)
     }
 
     fn key(number: u32) -> Key {
@@ -134,12 +211,13 @@ mod tests {
     fn pages(directory: &Directory<u64>, size: usize) -> Vec<(u32, u64, String)> {
         let (mut all, mut cursor) = (Vec::new(), None);
         loop {
-            let page: Vec<_> = directory.records(cursor).take(size).collect();
+            let page: Vec<_> = directory.records(cursor.as_ref()).take(size).collect();
             let Some((last, _)) = page.last() else { return all };
-            cursor = Some(*last);
-            all.extend(page.iter().map(|((Key::Rfc(number), session), holding)| {
+            cursor = Some((*last).clone());
+            all.extend(page.iter().map(|((key, session), holding)| {
                 assert_eq!(*holding.peer, session.0);
-                (number.get(), session.0, holding.title.to_string())
+                let (Key::Rfc(number), Said::Title(title)) = (key, &holding.said) else { panic!("{key:?}") };
+                (number.get(), session.0, title.to_string())
             }));
         }
     }
@@ -153,8 +231,12 @@ mod tests {
                 match step {
                     Step::Add { session, number, title } => {
                         let title = format!("title {title}");
-                        let new = directory.add(SessionId(session), key(number), &title, Arc::new(session));
-                        prop_assert_eq!(new, model.insert((number, session), title).is_none());
+                        let replaced = directory.add_title(SessionId(session), key(number), &title, Arc::new(session));
+                        prop_assert_eq!(replaced.is_some(), model.insert((number, session), title).is_some());
+                    }
+                    Step::Remove { session, number } => {
+                        let removed = directory.remove(SessionId(session), &key(number));
+                        prop_assert_eq!(removed.is_some(), model.remove(&(number, session)).is_some());
                     }
                     Step::Leave { session } => {
                         let before = model.len();
@@ -167,7 +249,7 @@ mod tests {
                 prop_assert_eq!(listed, expected);
                 prop_assert_eq!(directory.len(), model.len());
                 for number in 1..12 {
-                    let holders: Vec<u64> = directory.holders(key(number)).map(|(session, _)| session.0).collect();
+                    let holders: Vec<u64> = directory.holders(&key(number)).map(|(session, _)| session.0).collect();
                     let expected: Vec<u64> = model.keys().filter(|(held, _)| *held == number).map(|(_, session)| *session).collect();
                     prop_assert_eq!(holders, expected);
                 }
@@ -178,13 +260,47 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_come_and_go_do_not_pile_up() {
+        let mut directory = Directory::default();
+        let session = SessionId(1);
+        directory.add_title(session, key(1), "stays", Arc::new(1));
+        for _ in 0..1000 {
+            directory.add_title(session, key(2), "comes", Arc::new(1));
+            assert!(directory.remove(session, &key(2)).is_some());
+        }
+        assert!(directory.sessions[&session].listed.len() <= 3);
+        assert_eq!(directory.remove_session(session), 1);
+        assert!(directory.is_empty() && directory.sessions.is_empty());
+    }
+
+    #[test]
+    fn a_file_is_found_by_each_of_its_keys() {
+        let hash = Some(Digest([7; 32]));
+        let rfc = Some((RfcNumber::MIN, "t".into()));
+        let file =
+            File { name: "a/b".into(), size: 1, modified: 0, hash, rfc, copied: false, partial: false };
+        let keys: Vec<Key> = Said::keys(&file).collect();
+        assert_eq!(
+            keys,
+            [Key::Name("a/b".into()), Key::Leaf("b".into()), key(1), Key::Hash(Digest([7; 32]))]
+        );
+        let bare = File { name: "b".into(), hash: None, rfc: None, ..file };
+        assert_eq!(Said::keys(&bare).collect::<Vec<_>>(), [Key::Name("b".into())]);
+    }
+
+    #[test]
     fn equal_titles_are_kept_once() {
         let mut directory = Directory::default();
         for session in 0..3 {
-            directory.add(SessionId(session), key(1), "same", Arc::new(session));
+            directory.add_title(SessionId(session), key(1), "same", Arc::new(session));
         }
-        let titles: BTreeSet<*const u8> =
-            directory.holders(key(1)).map(|(_, holding)| holding.title.as_ptr()).collect();
+        let titles: BTreeSet<*const u8> = directory
+            .holders(&key(1))
+            .map(|(_, holding)| match &holding.said {
+                Said::Title(title) => title.as_ptr(),
+                Said::File(_) => panic!("a title was added"),
+            })
+            .collect();
         assert_eq!(titles.len(), 1);
     }
 }

@@ -29,6 +29,8 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const BODY_DEADLINE: Duration = Duration::from_secs(60);
 /// Most records in one page of a list.
 pub const LIST_PAGE_MAX: usize = 1000;
+/// Longest body of an answer of 1.1 that the index gathers before it ends the page, in bytes.
+pub const V11_BODY_HELD: usize = 256 * 1024;
 /// Longest query, prefix or cursor in bytes.
 pub const QUERY_BYTES_MAX: usize = 2048;
 /// Longest wait of a LOOKUP for a file to appear.

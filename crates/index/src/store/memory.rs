@@ -13,10 +13,12 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use proto::directory::{Cursor, Directory, Holding, Key, SessionId};
+use proto::directory::{Cursor, Directory, Holding, Key, Said, SessionId};
 use proto::limits::{RECORDS_MAX, RECORDS_PER_SESSION_MAX};
 
-use super::{Applied, Counts, Entry, Op, Page, Peer, StoreError};
+use proto::wire::v11::body::File;
+
+use super::{Applied, Counts, Entry, Op, Page, Peer, Range, StoreError};
 
 /// Enough that two cores seldom meet at a lock, and few enough that a LIST can hold them all for a page.
 const SHARDS: usize = 16;
@@ -88,23 +90,88 @@ impl MemoryStore {
     }
 
     pub(super) fn apply(&self, session: SessionId, op: Op<'_>) -> Result<Applied, StoreError> {
+        let mut sessions = self.sessions_with(session);
+        let held = sessions.get_mut(&session).ok_or(StoreError::Closed)?;
         match op {
-            Op::Add { key, title, peer } => self.add(session, key, title, peer),
+            Op::AddTitle { number, title, peer } => {
+                let key = Key::Rfc(number);
+                let (at, mut shard) = self.shard_to_write(&key);
+                let old = shard.get(session, &key).map(|holding| holding.said.clone());
+                let counted = old.as_ref().is_some_and(|said| is_counted(&key, said));
+                if !counted {
+                    self.admit(held)?;
+                }
+                held.shards |= 1 << at;
+                shard.add_title(session, key, title, peer);
+                Ok(if counted { Applied::Replaced } else { Applied::Added })
+            }
+            Op::AddFile { file, peer } => self.add_file(session, held, &file, &peer),
+            Op::RemoveFile { name } => Ok(self.remove_file(session, held, name)),
         }
     }
 
-    fn add(&self, session: SessionId, key: Key, title: &str, peer: Arc<Peer>) -> Result<Applied, StoreError> {
-        let mut sessions = self.sessions_with(session);
-        let held = sessions.get_mut(&session).ok_or(StoreError::Closed)?;
-        let at = self.shard_of(key);
-        let mut shard = write(&self.shards[at]);
-        let new = !shard.contains(session, key);
-        if new {
+    /// Puts a file under each of its keys, and takes it away from those that it no longer has.
+    fn add_file(
+        &self,
+        session: SessionId,
+        held: &mut Held,
+        file: &Arc<File>,
+        peer: &Arc<Peer>,
+    ) -> Result<Applied, StoreError> {
+        let old = self.file_of(session, &file.name);
+        if old.is_none() {
             self.admit(held)?;
+        }
+        let keys: Vec<Key> = Said::keys(file).collect();
+        if let Some(old) = &old {
+            self.take_away(session, held, old, &keys);
+        }
+        for key in keys {
+            let (at, mut shard) = self.shard_to_write(&key);
+            held.shards |= 1 << at;
+            let holding = Holding { said: Said::File(Arc::clone(file)), peer: Arc::clone(peer) };
+            let replaced = shard.add(session, key.clone(), holding);
+            if replaced.is_some_and(|replaced| matches!(key, Key::Rfc(_)) && is_counted(&key, &replaced.said))
+            {
+                self.release(held, 1);
+            }
+        }
+        Ok(if old.is_some() { Applied::Replaced } else { Applied::Added })
+    }
+
+    fn remove_file(&self, session: SessionId, held: &mut Held, name: &str) -> Applied {
+        let Some(old) = self.file_of(session, name) else { return Applied::Absent };
+        self.take_away(session, held, &old, &[]);
+        self.release(held, 1);
+        Applied::Removed
+    }
+
+    /// Takes a file away from its keys, except for those that are kept.
+    fn take_away(&self, session: SessionId, held: &mut Held, file: &File, kept: &[Key]) {
+        for key in Said::keys(file).filter(|key| !kept.contains(key)) {
+            let (at, mut shard) = self.shard_to_write(&key);
+            // Another file of the session may have taken the number over since.
+            let same =
+                |holding: &Holding<Peer>| matches!(&holding.said, Said::File(held) if held.name == file.name);
+            if shard.get(session, &key).is_some_and(same) {
+                shard.remove(session, &key);
+            }
             held.shards |= 1 << at;
         }
-        shard.add(session, key, title, peer);
-        Ok(if new { Applied::Added } else { Applied::Replaced })
+    }
+
+    /// What a session says about a name.
+    fn file_of(&self, session: SessionId, name: &str) -> Option<Arc<File>> {
+        let key = Key::Name(name.into());
+        match &read(&self.shards[self.shard_of(&key)]).get(session, &key)?.said {
+            Said::File(file) => Some(Arc::clone(file)),
+            Said::Title(_) => None,
+        }
+    }
+
+    fn release(&self, held: &mut Held, records: usize) {
+        held.records -= records;
+        self.records.fetch_sub(records, Ordering::Relaxed);
     }
 
     /// Counts one record more, if there may be one more.
@@ -133,18 +200,27 @@ impl MemoryStore {
         held.records
     }
 
-    pub(super) fn lookup(&self, key: Key, after: Option<Cursor>, limit: usize) -> Page {
+    pub(super) fn lookup(&self, key: &Key, after: Option<Cursor>, limit: usize) -> Page {
         let shard = read(&self.shards[self.shard_of(key)]);
         // Ids begin at 1, so this is before every record of the key.
-        let after = after.unwrap_or((key, SessionId(0)));
-        let mut records = shard.records(Some(after)).take_while(|((held, _), _)| *held == key);
+        let after = after.unwrap_or_else(|| (key.clone(), SessionId(0)));
+        let mut records = shard.records(Some(&after)).take_while(|((held, _), _)| held == key);
         let entries: Vec<Entry> = records.by_ref().take(limit.max(1)).map(entry).collect();
         page(entries, records.next().is_some())
     }
 
-    pub(super) fn list(&self, after: Option<Cursor>, limit: usize) -> Page {
+    pub(super) fn list(&self, range: &Range, after: Option<Cursor>, limit: usize) -> Page {
+        let after = after.max(range.start());
         let shards: Vec<_> = self.shards.iter().map(read).collect();
-        let mut runs: Vec<_> = shards.iter().map(|shard| shard.records(after)).collect();
+        let mut runs: Vec<_> = shards
+            .iter()
+            .map(|shard| {
+                shard
+                    .records(after.as_ref())
+                    .take_while(|((key, _), _)| range.holds(key))
+                    .filter(|((key, _), holding)| range.tells(key, &holding.said))
+            })
+            .collect();
         let mut heads: Vec<_> = runs.iter_mut().map(Iterator::next).collect();
         let mut entries = Vec::new();
         while entries.len() < limit.max(1) {
@@ -162,8 +238,13 @@ impl MemoryStore {
         }
     }
 
-    fn shard_of(&self, key: Key) -> usize {
+    fn shard_of(&self, key: &Key) -> usize {
         spread(self.hasher.hash_one(key))
+    }
+
+    fn shard_to_write(&self, key: &Key) -> (usize, RwLockWriteGuard<'_, Directory<Peer>>) {
+        let at = self.shard_of(key);
+        (at, write(&self.shards[at]))
     }
 
     fn sessions_with(&self, session: SessionId) -> MutexGuard<'_, HashMap<SessionId, Held>> {
@@ -177,7 +258,12 @@ fn spread(number: u64) -> usize {
     (number % SHARDS as u64) as usize
 }
 
-type Record<'a> = (Cursor, &'a Holding<Peer>);
+/// Whether a record counts: a file counts once, under its name.
+fn is_counted(key: &Key, said: &Said) -> bool {
+    matches!((key, said), (Key::Name(_), _) | (Key::Rfc(_), Said::Title(_)))
+}
+
+type Record<'a> = (&'a Cursor, &'a Holding<Peer>);
 
 /// Which run goes on with the smallest record.
 fn first_of(heads: &[Option<Record<'_>>]) -> Option<usize> {
@@ -186,11 +272,11 @@ fn first_of(heads: &[Option<Record<'_>>]) -> Option<usize> {
 }
 
 fn entry(((key, session), holding): Record<'_>) -> Entry {
-    Entry { key, session, title: Arc::clone(&holding.title), peer: Arc::clone(&holding.peer) }
+    Entry { key: key.clone(), session: *session, said: holding.said.clone(), peer: Arc::clone(&holding.peer) }
 }
 
 fn page(entries: Vec<Entry>, more: bool) -> Page {
-    let next = entries.last().filter(|_| more).map(|last| (last.key, last.session));
+    let next = entries.last().filter(|_| more).map(|last| (last.key.clone(), last.session));
     Page { entries, next }
 }
 

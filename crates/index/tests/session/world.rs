@@ -12,7 +12,6 @@ use index::store::{MemoryStore, Op, Peer, Quotas, Store};
 use net::accept::{AcceptNotice, AcceptObserver, Policy, serve};
 use net::listen::{ListenSpec, Listeners, PortChoice};
 use net::stop::{Stopper, stop_pair};
-use proto::directory::Key;
 use proto::escape;
 use proto::value::host::{Host, PeerAddr};
 use proto::value::number::{Port, RfcNumber};
@@ -182,8 +181,8 @@ pub(crate) fn held_by(holders: usize) -> Store {
 fn add(runtime: &Runtime, store: &Store, session: proto::directory::SessionId, number: u32, title: &str) {
     let claimed = PeerAddr::new(Host::parse(b"h").unwrap(), Port::new(1).unwrap());
     let peer = Arc::new(Peer::new(claimed, IpAddr::V4(Ipv4Addr::LOCALHOST)));
-    let key = Key::Rfc(RfcNumber::new(number).unwrap());
-    runtime.block_on(store.apply(session, Op::Add { key, title, peer })).unwrap();
+    let number = RfcNumber::new(number).unwrap();
+    runtime.block_on(store.apply(session, Op::AddTitle { number, title, peer })).unwrap();
 }
 
 pub(crate) struct Client(TcpStream);

@@ -14,7 +14,7 @@ use net::interfaces::reachable_addresses;
 use net::listen::{ListenSpec, Listeners, PortChoice};
 use net::stop::{StopSignal, stop_pair};
 use peer::link::IndexAddr;
-use proto::limits::{DESCRIPTORS_RESERVED, INDEX_PORT, WRITE_STALL};
+use proto::limits::{DESCRIPTORS_RESERVED, INDEX_PORT};
 use proto::tongue::Tongue;
 use proto::visibility::RecordHost;
 use proto::wire::decoder::Reading;
@@ -73,7 +73,7 @@ fn settings(args: &cli::Server) -> Settings {
             cli::RecordHost::Claimed => RecordHost::Claimed,
             cli::RecordHost::Observed => RecordHost::Observed,
         },
-        write_stall: WRITE_STALL,
+        ..Settings::default()
     }
 }
 

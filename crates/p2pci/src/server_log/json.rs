@@ -21,7 +21,7 @@ pub(super) fn object(event: &Event<'_>, explain: bool) -> Value {
         }
         Event::Request { source, request, status, records } => {
             let mut object = json!({
-                "type": "request", "source": source, "request": text(request.raw), "status": status.to_string(),
+                "type": "request", "source": source, "request": text(request.raw), "status": status,
                 "records": records, "dialect": request.framing.dialect().to_string(),
             });
             if explain {
@@ -31,7 +31,7 @@ pub(super) fn object(event: &Event<'_>, explain: bool) -> Value {
             object
         }
         Event::Refused { source, refusal, status } => json!({
-            "type": "refused", "source": source, "request": text(refusal.raw), "status": status.to_string(),
+            "type": "refused", "source": source, "request": text(refusal.raw), "status": status,
             "reason": refusal.reason.to_string(),
         }),
         Event::NotServed { source, reason } => {

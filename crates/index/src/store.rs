@@ -13,10 +13,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use proto::directory::{Cursor, Key, SessionId};
+use proto::directory::{Cursor, Key, Said, SessionId};
 use proto::value::host::PeerAddr;
+use proto::value::number::RfcNumber;
 use proto::visibility::{Claim, Provenance};
 use proto::wire::refusal::Reason;
+use proto::wire::v11::body::File;
 
 /// What the index keeps of a peer: one for each host and port that a session claims, shared by its records.
 #[derive(Debug)]
@@ -55,14 +57,26 @@ impl Peer {
 /// A change that a session makes.
 #[derive(Debug, Clone)]
 pub enum Op<'a> {
-    /// Adds a record, or replaces what the same session said about the same key.
-    Add {
-        /// What the record is about.
-        key: Key,
+    /// Adds a record of 1.0, or replaces what the same session said about the same number.
+    AddTitle {
+        /// The RFC.
+        number: RfcNumber,
         /// Its title.
         title: &'a str,
         /// Who has it.
         peer: Arc<Peer>,
+    },
+    /// Adds a file, or replaces what the same session said about the same name.
+    AddFile {
+        /// The file.
+        file: Arc<File>,
+        /// Who has it.
+        peer: Arc<Peer>,
+    },
+    /// Forgets a file of the session.
+    RemoveFile {
+        /// Its name.
+        name: &'a str,
     },
 }
 
@@ -73,6 +87,10 @@ pub enum Applied {
     Added,
     /// A record of this session was there and says something new.
     Replaced,
+    /// There is one record less.
+    Removed,
+    /// There was nothing to remove.
+    Absent,
 }
 
 /// Why a change was not made. Everything that was there before stays.
@@ -109,14 +127,50 @@ impl StoreError {
 /// A record, taken out of the store.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// What it is about.
+    /// The key under which it was found.
     pub key: Key,
     /// Who added it.
     pub session: SessionId,
-    /// Its title.
-    pub title: Arc<str>,
+    /// What was said.
+    pub said: Said,
     /// Who has it.
     pub peer: Arc<Peer>,
+}
+
+/// What a LIST covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Range {
+    /// Everything that has a number, by number: a LIST of 1.0.
+    Numbers,
+    /// Every record once: those of 1.0 by number, then files by name.
+    Everything,
+    /// Files whose names begin so, by name.
+    Prefix(Arc<str>),
+}
+
+impl Range {
+    /// Where it begins: after this.
+    fn start(&self) -> Option<Cursor> {
+        match self {
+            Self::Numbers | Self::Everything => None,
+            // Ids begin at 1, so this is before every record of the name.
+            Self::Prefix(prefix) => Some((Key::Name(Arc::clone(prefix)), SessionId(0))),
+        }
+    }
+
+    /// Whether a key lies within; behind the first that does not, none does.
+    fn holds(&self, key: &Key) -> bool {
+        match (self, key) {
+            (Self::Numbers | Self::Everything, Key::Rfc(_)) | (Self::Everything, Key::Name(_)) => true,
+            (Self::Prefix(prefix), Key::Name(name)) => name.starts_with(&**prefix),
+            _ => false,
+        }
+    }
+
+    /// Whether a record that lies within is told: a file with a number has a place of its own among the names.
+    fn tells(&self, key: &Key, said: &Said) -> bool {
+        !matches!((self, key, said), (Self::Everything, Key::Rfc(_), Said::File(_)))
+    }
 }
 
 /// Some records in order.
@@ -164,17 +218,17 @@ impl Store {
     }
 
     /// Who holds a key: at most `limit` (at least 1) records, from the first or from after a cursor.
-    pub async fn lookup(&self, key: Key, after: Option<Cursor>, limit: usize) -> Page {
+    pub async fn lookup(&self, key: &Key, after: Option<Cursor>, limit: usize) -> Page {
         match self {
             Self::Memory(store) => store.lookup(key, after, limit),
         }
     }
 
-    /// All records, page by page: at most `limit` (at least 1), from the first or from after a cursor. A record that is there
+    /// The records of a range, page by page: at most `limit` (at least 1), from the first or from after a cursor. A record that is there
     /// from the first page to the last is seen exactly once.
-    pub async fn list(&self, after: Option<Cursor>, limit: usize) -> Page {
+    pub async fn list(&self, range: &Range, after: Option<Cursor>, limit: usize) -> Page {
         match self {
-            Self::Memory(store) => store.list(after, limit),
+            Self::Memory(store) => store.list(range, after, limit),
         }
     }
 

@@ -1,0 +1,276 @@
+//! The requests of 1.1: batches of files, files with their variants, pages of records.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use net::stream::WriteError;
+use proto::directory::{Cursor, Key, SessionId};
+use proto::limits::{REFUSALS_TOLD_MAX, V11_BODY_HELD};
+use proto::value::host::Host;
+use proto::value::number::{Port, RfcNumber};
+use proto::wire::refusal::Reason;
+use proto::wire::request::Request;
+use proto::wire::v11::answer::{Answer, Status};
+use proto::wire::v11::body::{
+    Changed, FileLine, NameLine, Refused, RefusedLine, Variant, lines, parse_line, write_line,
+};
+use proto::wire::v11::request::{Ask, Page, Target};
+use tokio::time::timeout_at;
+
+use super::Desk;
+use crate::outlet::Outlet;
+use crate::store::{Applied, Entry, Op, Peer, Range};
+use crate::variants;
+
+/// Lines of a batch after which other sessions get their turn.
+const TURN: usize = 256;
+
+/// An answer before it is written.
+#[derive(Debug)]
+struct Reply {
+    status: Status,
+    cursor: Option<String>,
+    body: Vec<u8>,
+    /// Records in the body, for the notice.
+    records: usize,
+}
+
+impl Reply {
+    fn ok(body: Vec<u8>, records: usize) -> Self {
+        Self { status: Status::Ok, cursor: None, body, records }
+    }
+
+    fn refusal(status: Status, reason: &str) -> Self {
+        let mut body = Vec::new();
+        write_line(&Refused { reason: reason.to_owned() }, &mut body);
+        Self { status, cursor: None, body, records: 0 }
+    }
+}
+
+impl Desk {
+    /// Answers a request of 1.1. Says what was answered, for the notice.
+    pub(super) async fn answer_v11(
+        &mut self,
+        request: &Request<'_>,
+        ask: &Ask<'_>,
+        outlet: &mut Outlet,
+    ) -> Result<(), WriteError> {
+        let reply = match ask {
+            Ask::Add { host, port, body } => self.add_files(*host, *port, body).await,
+            Ask::Remove { body } => self.remove_files(body).await,
+            Ask::Lookup { target, wait } => {
+                if !wait.is_zero() {
+                    // Whoever waits must have the earlier answers before.
+                    outlet.flush().await?;
+                }
+                self.lookup_file(target, *wait, outlet).await
+            }
+            Ask::List(page) => self.list_page(page).await,
+            Ask::Search { .. } => Reply::refusal(Status::NotImplemented, "this index has no search yet"),
+            Ask::Ping => Reply::ok(Vec::new(), 0),
+        };
+        let Reply { status, cursor, body, records } = reply;
+        self.note_v11(request, status, records);
+        let warming = if status == Status::NotFound { self.shared.warming(Instant::now()) } else { None };
+        let answer = Answer { status, cursor: cursor.as_deref(), warming, body: &body };
+        answer.write(outlet.held());
+        outlet.make_room().await
+    }
+
+    async fn add_files(&mut self, host: Host<'_>, port: Port, body: &[u8]) -> Reply {
+        let peer = self.peers.of(host, port, self.view.requester.source, &self.shared.claims);
+        let mut changed = Changed::default();
+        for (number, line) in lines(body) {
+            match self.add_file(line, &peer).await {
+                Ok(()) => changed.taken += 1,
+                Err(reason) => refuse_line(&mut changed, number, reason),
+            }
+            if number % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.shared.tell_news();
+        reply_to_change(&changed)
+    }
+
+    async fn add_file(&self, line: &[u8], peer: &Arc<Peer>) -> Result<(), String> {
+        let line: FileLine<'_> = parse_line(line)?;
+        let file = Arc::new(line.check().map_err(|error| error.to_string())?);
+        let op = Op::AddFile { file, peer: Arc::clone(peer) };
+        match self.shared.store.apply(self.view.session, op).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn remove_files(&self, body: &[u8]) -> Reply {
+        let mut changed = Changed::default();
+        for (number, line) in lines(body) {
+            match self.remove_file(line).await {
+                Ok(()) => changed.taken += 1,
+                Err(reason) => refuse_line(&mut changed, number, reason),
+            }
+        }
+        reply_to_change(&changed)
+    }
+
+    async fn remove_file(&self, line: &[u8]) -> Result<(), String> {
+        let line: NameLine<'_> = parse_line(line)?;
+        match self.shared.store.apply(self.view.session, Op::RemoveFile { name: &line.name }).await {
+            Ok(Applied::Absent) => Err("this connection has not added it".to_owned()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The variants of a file; waits for the first one as long as it was asked to, unless the requester goes.
+    async fn lookup_file(&self, target: &Target, wait: Duration, outlet: &Outlet) -> Reply {
+        let deadline = Instant::now() + wait;
+        let waiting = self.shared.waiting();
+        loop {
+            let mut news = std::pin::pin!(waiting.news());
+            // From here on nothing is missed, so the look comes after it.
+            news.as_mut().enable();
+            let found = self.variants(target).await;
+            let late = Instant::now() >= deadline;
+            if !found.is_empty() || late {
+                return reply_with(&found);
+            }
+            tokio::select! {
+                _ = timeout_at(deadline.into(), news) => {}
+                () = outlet.stream.ended() => return reply_with(&found),
+            }
+        }
+    }
+
+    /// Every content of a file. Whoever holds the content of a variant is a source of it, whatever the name there.
+    async fn variants(&self, target: &Target) -> Vec<Variant> {
+        let store = &self.shared.store;
+        let limit = variants::ENTRIES_MAX;
+        let entries = match target {
+            Target::Rfc(number) => store.lookup(&Key::Rfc(*number), None, limit).await.entries,
+            Target::Hash(hash) => store.lookup(&Key::Hash(*hash), None, limit).await.entries,
+            Target::File(name) => {
+                let exact = store.lookup(&Key::Name(name.as_str().into()), None, limit).await.entries;
+                match exact.is_empty() && !name.contains('/') {
+                    true => store.lookup(&Key::Leaf(name.as_str().into()), None, limit).await.entries,
+                    false => exact,
+                }
+            }
+        };
+        let mut found = variants::group(&entries, &self.view);
+        if matches!(target, Target::Hash(_)) {
+            return found;
+        }
+        for variant in found.iter_mut().take(variants::FOLLOWED_MAX) {
+            if let Some(hash) = variant.hash {
+                let holders = store.lookup(&Key::Hash(hash), None, limit).await.entries;
+                variants::set_sources(variant, &holders, &self.view);
+            }
+        }
+        found
+    }
+
+    async fn list_page(&self, page: &Page) -> Reply {
+        let after = match page.cursor.as_deref().map(parse_cursor) {
+            None => None,
+            Some(Some(cursor)) => Some(cursor),
+            Some(None) => {
+                return Reply::refusal(Status::BadRequest, "this cursor was not given by this index");
+            }
+        };
+        let range = page.prefix.as_deref().map_or(Range::Everything, |prefix| Range::Prefix(prefix.into()));
+        let found = self.shared.store.list(&range, after, page.limit).await;
+        let mut body = Vec::new();
+        let mut told = 0;
+        for entry in &found.entries {
+            write_line(&variants::record_line(entry, &self.view), &mut body);
+            told += 1;
+            if body.len() >= V11_BODY_HELD {
+                break;
+            }
+        }
+        let more = found.next.is_some() || told < found.entries.len();
+        let last = found.entries.get(..told).and_then(<[Entry]>::last).filter(|_| more);
+        let cursor = last.map(|entry| cursor_text(&(entry.key.clone(), entry.session)));
+        Reply { status: Status::Ok, cursor, body, records: told }
+    }
+
+    fn note_v11(&self, request: &Request<'_>, status: Status, records: usize) {
+        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        if self.shared.observer.wants_requests() {
+            let source = self.source;
+            let status = status.as_str();
+            self.shared.observer.notice(&crate::notice::Notice::Request { source, request, status, records });
+        }
+    }
+}
+
+/// Appends the answer to a request that cannot be understood.
+pub(super) fn write_refusal(reason: &Reason, out: &mut Vec<u8>) {
+    let Reply { status, body, .. } = Reply::refusal(Status::BadRequest, &reason.to_string());
+    Answer { status, cursor: None, warming: None, body: &body }.write(out);
+}
+
+fn refuse_line(changed: &mut Changed, line: usize, reason: String) {
+    changed.refused_in_all += 1;
+    if changed.refused.len() < REFUSALS_TOLD_MAX {
+        changed.refused.push(RefusedLine { line, reason });
+    }
+}
+
+fn reply_to_change(changed: &Changed) -> Reply {
+    let mut body = Vec::new();
+    write_line(changed, &mut body);
+    Reply::ok(body, changed.taken)
+}
+
+fn reply_with(found: &[Variant]) -> Reply {
+    if found.is_empty() {
+        return Reply::refusal(Status::NotFound, "nobody has it");
+    }
+    let mut body = Vec::new();
+    found.iter().for_each(|variant| write_line(variant, &mut body));
+    Reply::ok(body, found.iter().map(|variant| variant.sources.len()).sum())
+}
+
+/// A cursor as text: the kind, the session and the key. It says where to go on and nothing else, so a forged one is harmless.
+fn cursor_text((key, session): &Cursor) -> String {
+    let session = session.0;
+    match key {
+        Key::Rfc(number) => format!("r{session}.{number}"),
+        Key::Name(name) => format!("n{session}.{name}"),
+        // A LIST ends before these.
+        Key::Leaf(_) | Key::Hash(_) => String::new(),
+    }
+}
+
+fn parse_cursor(text: &str) -> Option<Cursor> {
+    let (kind, rest) = text.split_at_checked(1)?;
+    let (session, key) = rest.split_once('.')?;
+    let session = SessionId(session.parse().ok()?);
+    let key = match kind {
+        "r" => Key::Rfc(key.parse::<RfcNumber>().ok()?),
+        "n" => Key::Name(key.into()),
+        _ => return None,
+    };
+    Some((key, session))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_read_back_and_forged_ones_are_refused() {
+        for cursor in
+            [(Key::Rfc(RfcNumber::MIN), SessionId(7)), (Key::Name("a.b/c".into()), SessionId(u64::MAX))]
+        {
+            assert_eq!(parse_cursor(&cursor_text(&cursor)), Some(cursor));
+        }
+        for forged in ["", "r", "r1", "r1.0", "r1.x", "x1.1", "n-1.a", "é1.1"] {
+            assert_eq!(parse_cursor(forged), None, "{forged}");
+        }
+    }
+}
