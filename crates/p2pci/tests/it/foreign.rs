@@ -36,6 +36,15 @@ impl Dialect {
         }
     }
 
+    /// What most programs of this dialect do with CRLF. Those that look for two LFs never find them; that some of them say so
+    /// with a 505 is the case that costs a test no time.
+    fn crlf(self) -> Crlf {
+        match self {
+            Self::LfBlank => Crlf::Refused,
+            _ => Crlf::Read,
+        }
+    }
+
     /// What ends a request for a program that reads on until it comes; the others take what one read brings.
     fn request_end(self) -> Option<&'static [u8]> {
         match self {

@@ -25,6 +25,8 @@ fn the_second_peer_fetches_every_text_byte_for_byte() {
     assert!(!numbers.is_empty());
     assert_eq!(sharer.registered()["files"], numbers.len(), "{}", sharer.registered());
     assert_eq!(sharer.registered()["refused"], 0);
+    let without_number = names_in(texts.folder()).len() - numbers.len();
+    assert_eq!(sharer.sharing()["skipped"], without_number, "{}", sharer.sharing());
     let here = empty_folder();
     for number in &numbers {
         let got = get(here.path(), &index, &[&number.to_string()]);

@@ -169,7 +169,7 @@ fn fault_c23_the_folder_that_was_named_is_not_the_one_that_is_used() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "text").unwrap();
     };
-    ["rfc/rfc6.txt", "rfc7.txt", "other/rfc5.txt", "other/rfc/rfc8.txt"].map(write);
+    ["rfc/rfc6.txt", "rfc7.txt", "other/rfc5.txt", "other/rfc/rfc8.txt"].into_iter().for_each(write);
     let index = Index::start();
     let server = index.address();
     let in_here = |args: &[&str]| {

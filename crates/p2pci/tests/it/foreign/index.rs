@@ -18,7 +18,7 @@ pub(crate) struct Manner {
 
 impl From<Dialect> for Manner {
     fn from(dialect: Dialect) -> Self {
-        Self { dialect, crlf: Crlf::Read, echoes_add: true, says_200_to_nothing: false }
+        Self { dialect, crlf: dialect.crlf(), echoes_add: true, says_200_to_nothing: false }
     }
 }
 

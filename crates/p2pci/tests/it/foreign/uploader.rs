@@ -21,7 +21,7 @@ pub(crate) struct Manner {
 
 impl From<Dialect> for Manner {
     fn from(dialect: Dialect) -> Self {
-        Self { dialect, crlf: Crlf::Read, never_closes: false }
+        Self { dialect, crlf: dialect.crlf(), never_closes: false }
     }
 }
 
