@@ -43,6 +43,8 @@ pub const KEEPALIVE_PROBES: u32 = 4;
 /// Time after which data without acknowledgement means that the connection is dead.
 pub const USER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Bytes of one connection that the system takes although it cannot send them yet.
+pub const UNSENT_MAX: u32 = 256 * 1024;
 /// Room made in a buffer before reading into it, in bytes.
 pub const READ_CHUNK: usize = 4 * 1024;
 /// The one buffer of a file that is being sent, in bytes.

@@ -4,7 +4,8 @@
 //! session that waits for its next request holds no buffer ([`Stream::readable`], then [`Stream::try_read`]).
 
 use crate::limits::{
-    DISCARD_MAX, DISCARD_READ, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, READ_CHUNK, USER_TIMEOUT,
+    DISCARD_MAX, DISCARD_READ, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, READ_CHUNK, UNSENT_MAX,
+    USER_TIMEOUT,
 };
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
@@ -250,6 +251,9 @@ fn set_options(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    // Without it the system goes on to take bytes for a reader that takes none, up to megabytes, and no stall shows.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
     Ok(())
 }
 
@@ -277,6 +281,9 @@ mod tests {
         assert_eq!(options.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
         assert_eq!(options.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
         #[cfg(target_os = "linux")]
-        assert_eq!(options.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+        {
+            assert_eq!(options.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+            assert_eq!(options.tcp_notsent_lowat().unwrap(), UNSENT_MAX);
+        }
     }
 }
