@@ -6,13 +6,16 @@
 //! * [`shares`]: which files are shared. A request names a number, never a path.
 //! * [`upload`]: hands shared files to other peers.
 //! * [`link`]: the lasting connection to the index, and questions asked without one.
+//! * [`query`]: questions to the index without a lasting connection.
 //! * [`download`]: fetches a file from a peer, whole or not at all.
 //! * [`notice`]: what a peer tells whoever runs it.
 
+pub mod choice;
 pub mod download;
 mod files;
 pub mod link;
 pub mod notice;
+pub mod query;
 pub mod shares;
 pub mod upload;
 mod words;

@@ -26,6 +26,7 @@ mod backoff;
 mod connection;
 mod conversation;
 mod task;
+pub(crate) mod v11;
 
 /// Questions that wait for their turn; more wait with whoever asks.
 const COMMANDS_WAITING: usize = 16;

@@ -13,6 +13,14 @@ pub const LINE_BYTES_MAX: usize = 8 * 1024;
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most header lines in one request.
 pub const HEADERS_MAX: usize = 32;
+/// Most header lines in one request in HTTP.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Most ranges in one request in HTTP; more are ignored, which gives the whole file.
+pub const HTTP_RANGES_MAX: usize = 16;
+/// Silence between two requests after which a connection in HTTP is closed.
+pub const HTTP_IDLE: Duration = Duration::from_secs(15);
+/// Longest file in bytes that travels in one write with its head in HTTP, and about as much as several answers in one write.
+pub const HTTP_TOGETHER: usize = 64 * 1024;
 /// Longest title in bytes of UTF-8.
 pub const TITLE_BYTES_MAX: usize = 512;
 /// Longest host name in bytes (RFC 1035, section 2.3.4).
@@ -37,6 +45,8 @@ pub const QUERY_BYTES_MAX: usize = 2048;
 pub const WAIT_MAX: Duration = Duration::from_secs(120);
 /// Most refused lines that an answer to ADD FILES tells one by one.
 pub const REFUSALS_TOLD_MAX: usize = 100;
+/// A program of 1.1 takes an index that is silent for this long after the first request for an older one.
+pub const LADDER_SILENCE: Duration = Duration::from_secs(1);
 /// How long after its start an index says that it may not know everything yet: peers come back within this time.
 pub const WARM_UP: Duration = Duration::from_secs(30);
 
@@ -110,6 +120,10 @@ pub const RESOLVED_MAX: usize = 10_000;
 pub const DESCRIPTORS_RESERVED: usize = 256;
 /// Uploads that run at once; more wait in a queue.
 pub const UPLOADS_MAX: usize = 64;
+/// Of these, uploads to one address (IPv4) or one /64 (IPv6).
+pub const UPLOADS_PER_ADDRESS: usize = 16;
+/// Longest wait for an upload's turn in HTTP, which can say that it takes longer.
+pub const UPLOAD_TURN: Duration = Duration::from_secs(10);
 /// Connections of an upload server, those included that wait for their turn.
 pub const UPLOAD_CONNECTIONS_MAX: usize = 512;
 
@@ -154,4 +168,5 @@ const _: () = {
     assert!(NAME_BYTES_MAX < QUERY_BYTES_MAX, "a cursor holds a name");
     assert!(QUERY_BYTES_MAX * 3 < LINE_BYTES_MAX, "a query, percent-encoded, must fit a line");
     assert!(UPLOADS_MAX < UPLOAD_CONNECTIONS_MAX);
+    assert!(UPLOADS_PER_ADDRESS < UPLOADS_MAX, "one address must not keep all others waiting");
 };

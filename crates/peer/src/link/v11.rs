@@ -1,0 +1,114 @@
+//! A connection to an index that speaks 1.1: requests with bodies, answers in order.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use net::stream::{Stream, WriteError};
+use proto::limits::{ANSWER_STALL, CONNECT_ADDRESS, CONNECT_TOTAL, LADDER_SILENCE, WRITE_STALL};
+use proto::wire::status::StatusCode;
+use proto::wire::v11::answer::{AnswerDecoder, Decoded, ReadAnswer};
+use proto::wire::v11::request::Ask;
+use tokio::time::timeout;
+
+use super::{IndexAddr, LinkError};
+use crate::words;
+
+/// Bytes of an answer that are read at once.
+const READ: usize = 64 * 1024;
+
+/// An answer of 1.1, kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) status: StatusCode,
+    pub(crate) cursor: Option<String>,
+    pub(crate) warming: Option<Duration>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why there is no answer of 1.1.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum AskError {
+    /// The index speaks something older, or nothing at all: 1.0 is to be tried on a new connection.
+    #[error("the index does not speak P2P-CI/1.1")]
+    NotV11,
+    /// Anything else.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}
+
+/// A connection on which 1.1 is spoken.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: Stream,
+    decoder: AnswerDecoder,
+    /// Whether an answer of 1.1 has come: from then on silence is trouble, not an older index.
+    settled: bool,
+}
+
+impl Connection {
+    /// Connects.
+    pub(crate) async fn open(index: &IndexAddr) -> Result<Self, LinkError> {
+        let connected = Stream::connect_host(&index.host, index.port, CONNECT_ADDRESS, CONNECT_TOTAL).await;
+        let unreachable = |cause| LinkError::Unreachable { index: index.clone(), cause };
+        let stream = connected.map_err(|error| unreachable(words::chain(&error)))?;
+        Ok(Self { stream, decoder: AnswerDecoder::default(), settled: false })
+    }
+
+    /// The connection itself.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Asks, and waits for the answer; `longer` is how long the index may wait on its side. After an error the connection is of no
+    /// further use.
+    pub(crate) async fn ask(&mut self, ask: &Ask<'_>, longer: Duration) -> Result<Told, AskError> {
+        let mut request = Vec::new();
+        ask.write(&mut request);
+        let written = self.stream.write_all(&request, WRITE_STALL).await;
+        // An older index may have closed before it read everything: its answer says so.
+        let trouble = written.err().map(|error| match error {
+            WriteError::Stalled => lost("the index takes no more bytes"),
+            WriteError::Io(error) => lost(&error.to_string()),
+        });
+        match (self.answer(longer).await, trouble) {
+            (Err(AskError::Link(_)), Some(trouble)) => Err(trouble.into()),
+            (answer, _) => answer,
+        }
+    }
+
+    async fn answer(&mut self, longer: Duration) -> Result<Told, AskError> {
+        let mut piece = BytesMut::with_capacity(READ);
+        loop {
+            match self.decoder.poll() {
+                Decoded::Answer(ReadAnswer { status, cursor, warming, body }) => {
+                    self.settled = true;
+                    return Ok(Told { status, cursor, warming, body: body.to_vec() });
+                }
+                Decoded::NotV11 if !self.settled => return Err(AskError::NotV11),
+                Decoded::NotV11 | Decoded::Broken => {
+                    return Err(lost("its answer cannot be understood").into());
+                }
+                Decoded::Pending => {}
+            }
+            piece.clear();
+            let patience = if self.settled { ANSWER_STALL } else { LADDER_SILENCE } + longer;
+            match timeout(patience, self.stream.read(&mut piece)).await {
+                Ok(Ok(1..)) => self.decoder.push(&piece),
+                Ok(_) if !self.settled => return Err(AskError::NotV11),
+                Ok(Ok(0)) => return Err(lost("the index closed the connection").into()),
+                Ok(Err(error)) => return Err(lost(&error.to_string()).into()),
+                Err(_) if !self.settled => return Err(AskError::NotV11),
+                Err(_) => return Err(lost("the index does not answer").into()),
+            }
+        }
+    }
+
+    /// Closes in order.
+    pub(crate) async fn close(self) {
+        self.stream.close_lingering(proto::limits::LINGER).await;
+    }
+}
+
+fn lost(cause: &str) -> LinkError {
+    LinkError::Lost { cause: cause.to_owned() }
+}
