@@ -18,16 +18,16 @@ fn fault_s1_end_of_file_starts_an_endless_flood_of_400() {
     let mut peer = index.raw();
     peer.exchange(add(1, "A", "julian", 5000), ok(&["RFC 1 A julian 5000"]));
     peer.end_sending();
-    assert_eq!(shown(&peer.to_end()), "", "nothing is said to a peer that has left");
+    assert_eq!(shown(&peer.read_to_end()), "", "nothing is said to a peer that has left");
 
     let mut silent = index.raw();
     silent.end_sending();
-    assert_eq!(shown(&silent.to_end()), "");
+    assert_eq!(shown(&silent.read_to_end()), "");
 
     let mut cut_off = index.raw();
     cut_off.send("ADD RFC 1 P2P-CI/1.0\r\nHost: ju");
     cut_off.end_sending();
-    assert_eq!(shown(&cut_off.to_end()), shown(BAD_REQUEST.as_bytes()), "one answer, once");
+    assert_eq!(shown(&cut_off.read_to_end()), shown(BAD_REQUEST.as_bytes()), "one answer, once");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn fault_s6_an_empty_title_and_leaving_kill_the_whole_index() {
         peer.exchange(add(9, title, "julian", 5000), BAD_REQUEST);
     }
     peer.end_sending();
-    peer.to_end();
+    peer.read_to_end();
     other.exchange(lookup(1), ok(&["RFC 1 A ada 6000"]));
     other.exchange(lookup(9), NOT_FOUND);
 }
@@ -88,7 +88,7 @@ fn fault_s7_a_number_that_is_none_and_leaving_kill_the_whole_index() {
     peer.exchange(add("abc", "A", "julian", 5000), BAD_REQUEST);
     peer.exchange(lookup("abc"), BAD_REQUEST);
     peer.end_sending();
-    peer.to_end();
+    peer.read_to_end();
     other.exchange(lookup(1), ok(&["RFC 1 A ada 6000"]));
 }
 

@@ -92,7 +92,7 @@ fn quiet_hides_connections_and_requests_and_nothing_else() {
     peer.exchange(lookup("x"), BAD_REQUEST);
     let _second = index.raw();
     assert!(
-        index.raw().to_end().starts_with(b"P2P-CI/1.0 400 Bad Request"),
+        index.raw().read_to_end().starts_with(b"P2P-CI/1.0 400 Bad Request"),
         "a third connection is one too many"
     );
     index.wait_event("who is not served", |event| event["type"] == "not_served");
@@ -151,7 +151,7 @@ fn sigterm_and_ctrl_c_end_it_with_a_closing_line_and_code_0() {
         let mut peer = Raw::connect(port);
         peer.exchange(add(1, "A", "julian", 5000), ok(&["RFC 1 A julian 5000"]));
         process.signal(signal);
-        assert_eq!(shown(&peer.to_end()), "");
+        assert_eq!(shown(&peer.read_to_end()), "");
         drop(peer);
         assert_eq!(process.exit_code(PATIENCE), Some(0));
         let lines = process.lines();
@@ -180,7 +180,7 @@ fn one_address_gets_so_many_connections_and_no_more() {
     let mut first = index.raw();
     let others = [index.raw(), index.raw()];
     first.exchange(LIST, NOT_FOUND);
-    let refused = index.raw().to_end();
+    let refused = index.raw().read_to_end();
     assert!(refused.starts_with(b"P2P-CI/1.0 400 Bad Request"), "{}", shown(&refused));
     let told = index.wait_event("who is not served", |event| event["type"] == "not_served");
     assert!(told["reason"].as_str().is_some_and(|reason| reason.contains("--max-per-address")), "{told}");

@@ -10,7 +10,7 @@ pub(crate) mod spec;
 mod texts;
 
 pub(crate) use client::Client;
-pub(crate) use index::{Index, Status};
+pub(crate) use index::Index;
 pub(crate) use namespace::{Namespace, ip};
 pub(crate) use process::{Finished, Process, p2pci, p2pci_behind, run, run_command, run_in};
 pub(crate) use raw::Raw;
@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 /// Bound of a wait that has no bound of its own: far above what any step takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// Pause between two looks at a condition.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Longest pause between two looks at a condition.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Waits until `condition` gives a value.
 ///
@@ -36,7 +36,8 @@ pub(crate) fn wait_for<T>(bound: Duration, what: &str, mut condition: impl FnMut
             return value;
         }
         assert!(began.elapsed() < bound, "waited {bound:?} in vain for {what}");
-        std::thread::sleep(LOOK_AGAIN);
+        // What takes long may be noticed a little later, so that waiting does not keep the machine busy.
+        std::thread::sleep(began.elapsed().div_f32(10.0).clamp(Duration::from_millis(2), LOOK_AGAIN));
     }
 }
 

@@ -19,7 +19,7 @@ const LARGE: u64 = 256 * 1024 * 1024;
 fn asked(sharer: &Sharer, request: impl AsRef<[u8]>) -> Vec<u8> {
     let mut raw = sharer.raw();
     raw.send(request);
-    raw.to_end()
+    raw.read_to_end()
 }
 
 fn refused(answer: &[u8]) -> bool {
@@ -140,7 +140,7 @@ fn fault_c12_silent_connections_hold_a_thread_each_and_stay_for_ever() {
     let now = threads(sharer.process());
     assert!(now < before + 30, "{before} threads before, {now} with 300 silent connections");
     for raw in &mut begun {
-        assert!(raw.to_end().starts_with(b"P2P-CI/1.0 400 Bad Request"));
+        assert!(raw.read_to_end().starts_with(b"P2P-CI/1.0 400 Bad Request"));
     }
     let took = since.elapsed();
     assert!(took < REQUEST_DEADLINE * 4, "a request that never came to its end was held for {took:?}");
@@ -196,7 +196,7 @@ fn fault_c19_a_file_that_is_replaced_during_the_upload_is_sent_in_two_halves() {
     let new = dir.path().join("new");
     fs::write(&new, vec![b'n'; 1000]).unwrap();
     fs::rename(&new, dir.path().join("rfc1.txt")).unwrap();
-    answer.extend(raw.to_end());
+    answer.extend(raw.read_to_end());
     assert!(split(&answer).1 == old, "the whole old file comes");
     assert_eq!(body(&sharer, 1), [b'n'; 1000]);
 }
@@ -277,7 +277,7 @@ fn fault_c28_shutting_down_cuts_running_uploads() {
         (index.raw().ask(spec::lookup(1)) == spec::NOT_FOUND).then_some(())
     });
     // It has left the index, and the upload is still on its way.
-    answer.extend(raw.to_end());
+    answer.extend(raw.read_to_end());
     assert_eq!(split(&answer).1.len() as u64, LARGE / 4);
     drop(raw);
     assert_eq!(sharer.process().exit_code(PATIENCE), Some(0));

@@ -118,8 +118,8 @@ fn fault_s28_ctrl_c_cuts_peers_off() {
     peer.exchange(add(1, "A", "julian", 5000), ok(&["RFC 1 A julian 5000"]));
     let mut silent = index.raw();
     index.process().signal(Signal::INT);
-    assert_eq!(shown(&peer.to_end()), "", "the connection ends in order, without another byte");
-    assert_eq!(shown(&silent.to_end()), "");
+    assert_eq!(shown(&peer.read_to_end()), "", "the connection ends in order, without another byte");
+    assert_eq!(shown(&silent.read_to_end()), "");
     drop((peer, silent));
     assert_eq!(index.process().exit_code(PATIENCE), Some(0));
     assert_eq!(index.events_of("stopping").len(), 1);
@@ -145,7 +145,7 @@ fn fault_s28_strangers_are_served_on_all_interfaces() {
     let (index, connect) = index_in(&namespace);
     let mut stranger = connect("203.0.113.7");
     // The refusal comes without a question, and the connection ends with it.
-    assert_eq!(shown(&stranger.to_end()).trim_end_matches("\\r\\n"), "P2P-CI/1.0 400 Bad Request");
+    assert_eq!(shown(&stranger.read_to_end()).trim_end_matches("\\r\\n"), "P2P-CI/1.0 400 Bad Request");
     let told = index.wait_event("the stranger's line", |event| event["type"] == "not_served");
     assert!(told["reason"].as_str().is_some_and(|reason| reason.contains("--public")), "{told}");
     assert!(told["source"].as_str().is_some_and(|source| source.starts_with("203.0.113.7:")), "{told}");
@@ -169,7 +169,7 @@ fn fault_s28_an_error_that_nobody_expected_is_swallowed() {
         let mut raw = index.raw();
         raw.send(garbage);
         raw.end_sending();
-        assert!(raw.to_end().starts_with(b"P2P-CI/1.0 400 Bad Request"), "{}", shown(garbage));
+        assert!(raw.read_to_end().starts_with(b"P2P-CI/1.0 400 Bad Request"), "{}", shown(garbage));
     }
     other.exchange(lookup(1), ok(&["RFC 1 A ada 6000"]));
     wait_for(Duration::from_secs(10), "a reason for each", || {

@@ -72,11 +72,6 @@ impl Raw {
         }
     }
 
-    /// What comes in one read: a segment, unless the next one was faster than we.
-    pub(crate) fn segment(&mut self) -> Vec<u8> {
-        self.segment_within(PATIENCE).expect("bytes, or the end")
-    }
-
     /// What comes in one read, empty at the connection's end; `None` when nothing comes in time.
     pub(crate) fn segment_within(&mut self, time: Duration) -> Option<Vec<u8>> {
         let mut buffer = vec![0; 256 * 1024];
@@ -134,7 +129,7 @@ impl Raw {
     }
 
     /// Reads to the connection's orderly end.
-    pub(crate) fn to_end(&mut self) -> Vec<u8> {
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
         self.try_to_end().unwrap_or_else(|error| panic!("the connection did not end in order: {error}"))
     }
 

@@ -1,4 +1,5 @@
 //! Requests and answers of P2P-CI/1.0 exactly as specified, for tests that are not about dialects.
+#![expect(clippy::needless_pass_by_value, reason = "numbers, good or bad, are written in place")]
 
 /// The answer when nothing was found.
 pub(crate) const NOT_FOUND: &str = "P2P-CI/1.0 404 Not Found\r\n\r\n";
