@@ -6,6 +6,7 @@
 //!
 //! * [`tongue`]: which language a new connection speaks, from its first bytes.
 //! * [`wire`]: the messages of P2P-CI/1.0: requests, answers, records, and the dialects that programs really speak.
+//! * [`http`]: the part of HTTP/1.1 that a peer serves: requests, ranges, heads of answers.
 //! * [`value`]: parsed values; a value that exists is valid.
 //! * [`directory`]: who holds what, one shard of it as a value.
 //! * [`visibility`]: which host of a record a requester is shown.
@@ -17,6 +18,7 @@
 
 pub mod directory;
 pub mod escape;
+pub mod http;
 pub mod limits;
 pub mod rfc_text;
 pub mod tongue;

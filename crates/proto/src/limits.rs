@@ -33,6 +33,10 @@ pub const NAME_PART_BYTES_MAX: usize = 255;
 
 /// Longest body of a request of 1.1 in bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// A peer registers files in bodies of about this many bytes: small enough that others get their turn.
+pub const BATCH_BYTES: usize = 128 * 1024;
+/// How long a new file may wait for the link to an index of 1.0.
+pub const REGISTERED_WITHIN: Duration = Duration::from_secs(60);
 /// A body that is not whole this long after its request's first byte is refused.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(60);
 /// Most records in one page of a list.
@@ -165,6 +169,7 @@ const _: () = {
     assert!(RECORDS_PER_SESSION_MAX <= RECORDS_MAX);
     assert!(LINE_BYTES_MAX < INDEX_ANSWERS_HELD, "the held answers must have room for a record");
     assert!(RESOLVES_AT_ONCE <= RESOLVES_MAX);
+    assert!(BATCH_BYTES * 2 < BODY_BYTES_MAX, "a batch ends with the first line that passes its size");
     assert!(NAME_BYTES_MAX < QUERY_BYTES_MAX, "a cursor holds a name");
     assert!(QUERY_BYTES_MAX * 3 < LINE_BYTES_MAX, "a query, percent-encoded, must fit a line");
     assert!(UPLOADS_MAX < UPLOAD_CONNECTIONS_MAX);

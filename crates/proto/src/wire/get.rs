@@ -95,7 +95,7 @@ impl FileHead {
 
 /// A date as in RFC 9110, section 5.6.7. Times before 1970 or after 9999, which a file system can hold, become the nearest
 /// that can be written.
-fn date(time: SystemTime) -> httpdate::HttpDate {
+pub(crate) fn date(time: SystemTime) -> httpdate::HttpDate {
     const LAST: u64 = 253_402_300_799;
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs().min(LAST));
     let written = SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds));

@@ -1,0 +1,154 @@
+//! From one whole head to a request: the request line, and the few header fields that mean something here.
+
+use httparse::{EMPTY_HEADER, Error, Header};
+
+use super::range::RangeSet;
+use super::refusal::Refusal;
+use super::request::{Method, Request};
+use super::target::Target;
+use crate::limits::{HOST_BYTES_MAX, HTTP_HEADERS_MAX};
+
+/// Reads a head that ends with its empty line, all of whose lines end in CRLF.
+pub(super) fn request(head: &[u8]) -> Result<Request, Refusal> {
+    let mut headers = [EMPTY_HEADER; HTTP_HEADERS_MAX];
+    let mut parsed = httparse::Request::new(&mut headers);
+    parsed.parse(head).map_err(refusal_of)?;
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(Refusal::RequestLine);
+    };
+    let fields = Fields::collect(parsed.headers)?;
+    let method = match method {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        _ => return Err(Refusal::Method),
+    };
+    if fields.body {
+        return Err(Refusal::Body);
+    }
+    let (authority, path) = split_target(target)?;
+    let host = host(&fields, authority, minor)?;
+    Ok(Request {
+        method,
+        target: Target::of_path(path),
+        host,
+        // 1.0 has no such thing by default, and nobody needs it there.
+        keep_alive: minor == 1 && !fields.close,
+        range: fields.range.and_then(RangeSet::parse),
+        if_range: fields.if_range.map(Into::into),
+        if_none_match: fields.if_none_match.map(Into::into),
+    })
+}
+
+fn refusal_of(error: Error) -> Refusal {
+    match error {
+        Error::HeaderName => Refusal::HeaderName,
+        Error::HeaderValue => Refusal::HeaderValue,
+        Error::TooManyHeaders => Refusal::TooManyHeaders,
+        Error::Version => Refusal::Version,
+        Error::NewLine | Error::Status | Error::Token => Refusal::RequestLine,
+    }
+}
+
+/// The header fields that mean something here.
+#[derive(Default)]
+struct Fields<'a> {
+    host: Option<&'a [u8]>,
+    content_length: bool,
+    /// A body is announced.
+    body: bool,
+    close: bool,
+    range: Option<&'a [u8]>,
+    /// An ignored range is ignored for good.
+    range_twice: bool,
+    if_range: Option<&'a [u8]>,
+    if_none_match: Option<Vec<u8>>,
+}
+
+impl<'a> Fields<'a> {
+    fn collect(headers: &[Header<'a>]) -> Result<Self, Refusal> {
+        let mut fields = Self::default();
+        for header in headers {
+            fields.take(header)?;
+        }
+        if fields.range_twice {
+            fields.range = None;
+        }
+        Ok(fields)
+    }
+
+    fn take(&mut self, header: &Header<'a>) -> Result<(), Refusal> {
+        let value = header.value;
+        match plain_name(header.name).as_str() {
+            "" => return Err(Refusal::HeaderName),
+            "transfer-encoding" => return Err(Refusal::TransferEncoding),
+            "content-length" => self.take_content_length(header)?,
+            "host" if self.host.is_some() => return Err(Refusal::HostTwice),
+            "host" => self.host = Some(value),
+            "connection" => self.close |= has_token(value, b"close"),
+            "range" if self.range.is_some() => self.range_twice = true,
+            "range" => self.range = Some(value),
+            "if-range" => self.if_range = Some(value),
+            "if-none-match" => {
+                let all = self.if_none_match.get_or_insert_default();
+                all.push(b',');
+                all.extend_from_slice(value);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_content_length(&mut self, header: &Header<'_>) -> Result<(), Refusal> {
+        let digits = !header.value.is_empty() && header.value.iter().all(u8::is_ascii_digit);
+        if self.content_length || !digits || !header.name.eq_ignore_ascii_case("content-length") {
+            return Err(Refusal::ContentLength);
+        }
+        self.content_length = true;
+        self.body = header.value.iter().any(|digit| *digit != b'0');
+        Ok(())
+    }
+}
+
+/// A name in small letters. Some programs take `_` for `-`, so `Content_Length` is judged like what they make of it.
+fn plain_name(name: &str) -> String {
+    name.bytes().map(|byte| if byte == b'_' { '-' } else { char::from(byte.to_ascii_lowercase()) }).collect()
+}
+
+fn has_token(list: &[u8], token: &[u8]) -> bool {
+    list.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(token))
+}
+
+/// Into the authority, where the target is a URL, and the path.
+fn split_target(target: &str) -> Result<(Option<&str>, &str), Refusal> {
+    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err(Refusal::Target);
+    }
+    if target.starts_with('/') {
+        return Ok((None, target));
+    }
+    let (scheme, rest) = target.split_once("://").ok_or(Refusal::Target)?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end).ok_or(Refusal::Target)?;
+    match scheme.eq_ignore_ascii_case("http") && !authority.is_empty() {
+        true => Ok((Some(authority), if path.starts_with('/') { path } else { "/" })),
+        false => Err(Refusal::Target),
+    }
+}
+
+/// The one host that all parts of the request agree on.
+fn host(fields: &Fields<'_>, authority: Option<&str>, minor: u8) -> Result<Option<Box<str>>, Refusal> {
+    let Some(host) = fields.host else {
+        return if minor == 0 { Ok(authority.map(Into::into)) } else { Err(Refusal::HostMissing) };
+    };
+    let host = str::from_utf8(host).ok().filter(|host| is_host(host)).ok_or(Refusal::HostInvalid)?;
+    match authority.is_none_or(|authority| authority.eq_ignore_ascii_case(host)) {
+        true => Ok(Some(host.into())),
+        false => Err(Refusal::HostInvalid),
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%:[]".contains(&byte);
+    // The longest name, a colon and a port.
+    host.len() <= HOST_BYTES_MAX.saturating_add(6) && host.bytes().all(allowed)
+}
