@@ -8,6 +8,7 @@
 //! * [`wire`]: the messages of P2P-CI/1.0: requests, answers, records, and the dialects that programs really speak.
 //! * [`http`]: the part of HTTP/1.1 that a peer serves: requests, ranges, heads of answers.
 //! * [`value`]: parsed values; a value that exists is valid.
+//! * [`transfer`]: verified transfers: blocks, the resume journal, the plan of one download.
 //! * [`directory`]: who holds what, one shard of it as a value.
 //! * [`visibility`]: which host of a record a requester is shown.
 //! * [`rfc_text`]: a title from the text of an RFC, a number from a file's name.
@@ -22,6 +23,7 @@ pub mod http;
 pub mod limits;
 pub mod rfc_text;
 pub mod tongue;
+pub mod transfer;
 pub mod value;
 pub mod visibility;
 pub mod wire;

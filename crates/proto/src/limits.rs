@@ -149,6 +149,21 @@ pub const DOWNLOAD_STALL: Duration = Duration::from_secs(30);
 pub const DOWNLOAD_RATE_MIN: u64 = 1024;
 /// See [`DOWNLOAD_RATE_MIN`].
 pub const DOWNLOAD_RATE_WINDOW: Duration = Duration::from_secs(60);
+/// Blocks of 1 MiB that one source is asked for in advance.
+pub const SOURCE_BLOCKS_OUTSTANDING: u32 = 4;
+/// A source of a verified download that brings nothing for this long is stalled: what it owes is asked of others too.
+pub const SOURCE_STALLED: Duration = Duration::from_secs(2);
+/// Sources of one verified download that are connected at once; more wait for their turn.
+pub const SOURCES_AT_ONCE: usize = 12;
+/// Blocks of 1 MiB of one verified download that are held in memory. Each connected source can hold one while it comes; the
+/// others are on their way to the disk.
+pub const BLOCKS_HELD: usize = 16;
+/// Requests for small files that are on their way on one connection.
+pub const SMALL_FILES_IN_FLIGHT: usize = 64;
+/// Small files that get their names together, after one wait for the disk.
+pub const SMALL_FILES_BATCH: usize = 256;
+/// Connections of one download of many small files.
+pub const SMALL_FILES_CONNECTIONS: usize = 4;
 /// Most room that a disk is asked for in advance, in bytes: a file's length is only what a peer claims.
 pub const RESERVE_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Bytes of a file that travel in one write with its head, where the two go together: some programs read once.
@@ -172,6 +187,7 @@ const _: () = {
     assert!(BATCH_BYTES * 2 < BODY_BYTES_MAX, "a batch ends with the first line that passes its size");
     assert!(NAME_BYTES_MAX < QUERY_BYTES_MAX, "a cursor holds a name");
     assert!(QUERY_BYTES_MAX * 3 < LINE_BYTES_MAX, "a query, percent-encoded, must fit a line");
+    assert!(SOURCES_AT_ONCE < BLOCKS_HELD, "sources must not hold every block while none gets to the disk");
     assert!(UPLOADS_MAX < UPLOAD_CONNECTIONS_MAX);
     assert!(UPLOADS_PER_ADDRESS < UPLOADS_MAX, "one address must not keep all others waiting");
 };

@@ -1,0 +1,13 @@
+//! Transfers by hash, decided without a socket, a file or a clock.
+//!
+//! * [`blocks`]: a file as blocks, and the list against which each block verifies by itself.
+//! * [`runs`]: sets of blocks.
+//! * [`journal`]: which blocks of a part file were verified, as bytes that survive the process.
+//! * [`plan`]: which source is asked for which blocks, and what becomes of a source.
+//! * [`answer`]: the head of an HTTP answer, and what it promises about a body.
+
+pub mod answer;
+pub mod blocks;
+pub mod journal;
+pub mod plan;
+pub mod runs;
