@@ -3,7 +3,7 @@
 //! Exactly the promised number of bytes or an error. A file that became shorter is never filled up: the caller aborts the
 //! stream then, and the receiver sees that the body was cut.
 
-use crate::limits::BODY_BUFFER;
+use crate::limits::{BODY_BUFFER, BODY_RATE_MIN};
 use crate::stream::{Stream, WriteError};
 use std::fs::File;
 use std::io;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 /// Why a body is not complete. The stream is of no further use: [`Stream::abort`] it.
 #[derive(Debug, Error)]
@@ -32,10 +33,11 @@ pub enum SendFileError {
 
 impl Stream {
     /// Sends exactly `len` bytes of the file from `offset` on. The file's own position is neither used nor moved, so one open
-    /// file can serve many streams (`Arc<File>`). Memory: one buffer of at most 256 KiB.
+    /// file can serve many streams (`Arc<File>`). The system moves the bytes itself where it can; where not, as
+    /// [`Self::copy_file`].
     ///
     /// # Errors
-    /// [`SendFileError`]; `stall` as in [`Stream::write_all`].
+    /// [`SendFileError`]. It is a stall when nothing gets away for `stall`, or less than [`BODY_RATE_MIN`] over that time.
     pub async fn send_file(
         &mut self,
         file: impl Into<Arc<File>>,
@@ -43,20 +45,83 @@ impl Stream {
         len: u64,
         stall: Duration,
     ) -> Result<(), SendFileError> {
-        let file = file.into();
+        let piece = Piece { file: file.into(), offset, len };
+        #[cfg(target_os = "linux")]
+        let sent = crate::sendfile::send(self, &piece, stall).await?;
+        #[cfg(not(target_os = "linux"))]
+        let sent = 0;
+        self.copy_rest(piece, sent, stall).await
+    }
+
+    /// The same by reading and writing, for files that the system cannot send itself. Memory: one buffer of at most 256 KiB.
+    ///
+    /// # Errors
+    /// As [`Self::send_file`].
+    pub async fn copy_file(
+        &mut self,
+        file: impl Into<Arc<File>>,
+        offset: u64,
+        len: u64,
+        stall: Duration,
+    ) -> Result<(), SendFileError> {
+        self.copy_rest(Piece { file: file.into(), offset, len }, 0, stall).await
+    }
+
+    async fn copy_rest(&mut self, piece: Piece, sent: u64, stall: Duration) -> Result<(), SendFileError> {
+        let Piece { file, offset, len } = piece;
+        let mut pace = Pace::new(stall);
         let mut buffer = Vec::new();
-        let mut sent = 0;
+        let mut sent = sent;
         while sent < len {
-            buffer = read_piece(Arc::clone(&file), offset.saturating_add(sent), len - sent, buffer)
-                .await
-                .map_err(SendFileError::Read)?;
+            let at = offset.saturating_add(sent);
+            buffer =
+                read_piece(Arc::clone(&file), at, len - sent, buffer).await.map_err(SendFileError::Read)?;
             if buffer.is_empty() {
                 return Err(SendFileError::Truncated { sent });
             }
-            self.write_all(&buffer, stall).await?;
+            let mut rest = &buffer[..];
+            while !rest.is_empty() {
+                let written = self.write_some(rest, stall).await?;
+                rest = rest.get(written..).unwrap_or_default();
+                pace.moved(written)?;
+            }
             sent += buffer.len() as u64;
         }
         Ok(())
+    }
+}
+
+/// What is to be sent of a file.
+pub(crate) struct Piece {
+    pub(crate) file: Arc<File>,
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+}
+
+/// Whether a body moves fast enough to be worth a place.
+pub(crate) struct Pace {
+    window: Duration,
+    since: Instant,
+    moved: u64,
+}
+
+impl Pace {
+    pub(crate) fn new(window: Duration) -> Self {
+        Self { window, since: Instant::now(), moved: 0 }
+    }
+
+    /// Counts bytes that got away; an error when a window is over in which there were too few.
+    pub(crate) fn moved(&mut self, bytes: usize) -> Result<(), WriteError> {
+        self.moved = self.moved.saturating_add(bytes as u64);
+        let elapsed = self.since.elapsed();
+        if elapsed < self.window {
+            return Ok(());
+        }
+        // A window may end late, when the reader rested over its end.
+        let least = elapsed.as_secs_f64() * BODY_RATE_MIN as f64;
+        let enough = self.moved as f64 >= least;
+        (self.since, self.moved) = (Instant::now(), 0);
+        if enough { Ok(()) } else { Err(WriteError::Stalled) }
     }
 }
 

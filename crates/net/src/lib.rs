@@ -16,5 +16,7 @@ pub mod limits;
 pub mod listen;
 pub mod permits;
 pub mod protect;
+#[cfg(target_os = "linux")]
+mod sendfile;
 pub mod stop;
 pub mod stream;

@@ -49,6 +49,16 @@ pub const UNSENT_MAX: u32 = 256 * 1024;
 pub const READ_CHUNK: usize = 4 * 1024;
 /// The one buffer of a file that is being sent, in bytes.
 pub const BODY_BUFFER: usize = 256 * 1024;
+/// Bytes of a file that the system is asked to send at once.
+pub const BODY_STEP: u64 = 1024 * 1024;
+/// Bytes after those for which the disk is asked already.
+pub const BODY_READAHEAD: u64 = 2 * 1024 * 1024;
+/// Distance in bytes at which a file is probed for being in memory: the system fetches at least about as much at once.
+pub const TOUCH_EVERY: usize = 128 * 1024;
+/// Bytes read at once to bring a file into memory; they lie on a thread's stack.
+pub const TOUCH_BUFFER: usize = 64 * 1024;
+/// Bytes a second that a reader of a file must take at least.
+pub const BODY_RATE_MIN: u64 = 1024;
 
 const _: () = assert!(FIRST_READ <= FIRST_BYTES_MAX);
 const _: () = assert!(DISCARD_READ <= DISCARD_MAX);

@@ -115,7 +115,7 @@ impl Stream {
         Ok(())
     }
 
-    async fn write_some(&self, bytes: &[u8], stall: Duration) -> Result<usize, WriteError> {
+    pub(crate) async fn write_some(&self, bytes: &[u8], stall: Duration) -> Result<usize, WriteError> {
         let written = match timeout(stall, self.write_when_writable(bytes)).await {
             Ok(result) => result,
             // The system calls a socket writable only when a third of its buffer is free. A slow reader may have taken bytes

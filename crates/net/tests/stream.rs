@@ -119,54 +119,169 @@ async fn a_lingering_close_has_an_end_when_the_other_side_has_none() {
     timeout(LIMIT, closing).await.unwrap().unwrap();
 }
 
+/// The two ways in which a body travels.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    BySystem,
+    ByCopy,
+}
+
+const WAYS: [Way; 2] = [Way::BySystem, Way::ByCopy];
+
+impl Way {
+    async fn send(
+        self,
+        stream: &mut Stream,
+        file: Arc<File>,
+        offset: u64,
+        len: u64,
+        stall: Duration,
+    ) -> Result<(), SendFileError> {
+        match self {
+            Self::BySystem => stream.send_file(file, offset, len, stall).await,
+            Self::ByCopy => stream.copy_file(file, offset, len, stall).await,
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_piece_of_a_file_arrives_unchanged() {
-    let content = pattern(1_000_000);
+    let content = pattern(3_000_000);
     let file = file(&content);
     for (offset, len) in
-        [(0, 1_000_000), (0, 0), (7, 1), (13, 262_144), (13, 262_145), (999_999, 1), (500_000, 500_000)]
+        [(0, 3_000_000), (0, 0), (7, 1), (13, 262_144), (13, 262_145), (2_999_999, 1), (500_000, 1_048_577)]
     {
-        let (mut sender, mut receiver) = pair().await;
-        let shared = Arc::clone(&file);
-        let sending = tokio::spawn(async move { sender.send_file(shared, offset, len, LIMIT).await });
-        let received = read_to_end(&mut receiver).await.unwrap();
-        sending.await.unwrap().unwrap();
-        let from = usize::try_from(offset).unwrap();
-        assert!(received == content[from..from + usize::try_from(len).unwrap()], "{len} bytes from {offset}");
+        for way in WAYS {
+            let (mut sender, mut receiver) = pair().await;
+            let shared = Arc::clone(&file);
+            let sending =
+                tokio::spawn(async move { way.send(&mut sender, shared, offset, len, LIMIT).await });
+            let received = read_to_end(&mut receiver).await.unwrap();
+            sending.await.unwrap().unwrap();
+            let from = usize::try_from(offset).unwrap();
+            let expected = &content[from..from + usize::try_from(len).unwrap()];
+            assert!(received == expected, "{len} bytes from {offset} {way:?}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_file_that_became_shorter_is_truncated_and_never_padded() {
     let content = pattern(300_000);
-    let (mut sender, mut receiver) = pair().await;
-    let file = file(&content);
-    let sending =
-        tokio::spawn(async move { (sender.send_file(file, 0, 300_001, LIMIT).await, drop(sender)).0 });
-    let received = read_to_end(&mut receiver).await.unwrap();
-    let result = sending.await.unwrap();
-    assert!(matches!(result, Err(SendFileError::Truncated { sent: 300_000 })), "{result:?}");
-    assert!(received == content);
+    for way in WAYS {
+        let (mut sender, mut receiver) = pair().await;
+        let file = file(&content);
+        let sending =
+            tokio::spawn(
+                async move { (way.send(&mut sender, file, 0, 300_001, LIMIT).await, drop(sender)).0 },
+            );
+        let received = read_to_end(&mut receiver).await.unwrap();
+        let result = sending.await.unwrap();
+        assert!(matches!(result, Err(SendFileError::Truncated { sent: 300_000 })), "{way:?}: {result:?}");
+        assert!(received == content);
+    }
 }
 
 #[tokio::test]
 async fn an_offset_beyond_every_file_is_no_panic() {
     let (mut sender, _receiver) = pair().await;
-    for offset in [10, u64::MAX, u64::MAX - 1] {
-        let result = sender.send_file(file(b"ten bytes."), offset, u64::MAX, LIMIT).await;
-        assert!(
-            matches!(result, Err(SendFileError::Truncated { sent: 0 } | SendFileError::Read(_))),
-            "{result:?}"
-        );
+    for way in WAYS {
+        for offset in [10, u64::MAX, u64::MAX - 1, 1 << 63] {
+            let result = way.send(&mut sender, file(b"ten bytes."), offset, u64::MAX, LIMIT).await;
+            assert!(
+                matches!(result, Err(SendFileError::Truncated { sent: 0 } | SendFileError::Read(_))),
+                "{way:?}: {result:?}"
+            );
+        }
     }
 }
 
 #[tokio::test]
 async fn a_body_to_one_who_does_not_read_stalls() {
-    let (mut sender, _receiver) = pair().await;
-    let sparse = tempfile::tempfile().unwrap();
-    sparse.write_all_at(b"end", 64 * 1024 * 1024).unwrap();
-    let sending = sender.send_file(sparse, 0, 64 * 1024 * 1024, Duration::from_millis(200));
-    let result = timeout(LIMIT, sending).await.unwrap();
-    assert!(matches!(result, Err(SendFileError::Write(WriteError::Stalled))), "{result:?}");
+    for way in WAYS {
+        let (mut sender, _receiver) = pair().await;
+        let sparse = tempfile::tempfile().unwrap();
+        sparse.write_all_at(b"end", 64 * 1024 * 1024).unwrap();
+        let sending = way.send(&mut sender, sparse.into(), 0, 64 * 1024 * 1024, Duration::from_millis(200));
+        let result = timeout(LIMIT, sending).await.unwrap();
+        assert!(matches!(result, Err(SendFileError::Write(WriteError::Stalled))), "{way:?}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_to_one_who_takes_next_to_nothing_stalls_as_well() {
+    for way in WAYS {
+        let (mut sender, reader) = pair().await;
+        let sparse = tempfile::tempfile().unwrap();
+        sparse.write_all_at(b"end", 256 * 1024 * 1024).unwrap();
+        let dripping = tokio::spawn(async move {
+            let mut byte = [0];
+            while reader.readable().await.is_ok() && !matches!(reader.try_read(&mut byte), Ok(0)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let sending = way.send(&mut sender, sparse.into(), 0, 256 * 1024 * 1024, Duration::from_secs(1));
+        let result = timeout(LIMIT, sending).await.unwrap();
+        assert!(matches!(result, Err(SendFileError::Write(WriteError::Stalled))), "{way:?}: {result:?}");
+        dripping.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_goes_away_is_an_error() {
+    for way in WAYS {
+        let (mut sender, receiver) = pair().await;
+        let sparse = tempfile::tempfile().unwrap();
+        sparse.write_all_at(b"end", 64 * 1024 * 1024).unwrap();
+        receiver.abort();
+        let sending = way.send(&mut sender, sparse.into(), 0, 64 * 1024 * 1024, LIMIT);
+        let result = timeout(LIMIT, sending).await.unwrap();
+        assert!(matches!(result, Err(SendFileError::Write(WriteError::Io(_)))), "{way:?}: {result:?}");
+    }
+}
+
+/// A file of the kernel's own has no pages that could be sent: it is read and written instead.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_the_system_cannot_send_is_copied() {
+    let expected = std::fs::read("/proc/self/cmdline").unwrap();
+    let (mut sender, mut receiver) = pair().await;
+    let file = File::open("/proc/self/cmdline").unwrap();
+    let len = expected.len() as u64;
+    let sending = tokio::spawn(async move { sender.send_file(file, 0, len, LIMIT).await });
+    assert_eq!(read_to_end(&mut receiver).await.unwrap(), expected);
+    sending.await.unwrap().unwrap();
+}
+
+/// What `cargo test -p net --release --test stream -- --ignored --nocapture` measures: one file in memory to one who discards it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement, not a test"]
+async fn rate_of_one_body() {
+    const LEN: u64 = 1024 * 1024 * 1024;
+    let mut file = tempfile::tempfile_in("/dev/shm").unwrap();
+    for _ in 0..LEN / (1024 * 1024) {
+        file.write_all(&pattern(1024 * 1024)).unwrap();
+    }
+    let file = Arc::new(file);
+    for way in [WAYS, WAYS, WAYS].concat() {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut sender = Stream::connect(listener.local_addr().unwrap(), LIMIT).await.unwrap();
+        let discarding = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut buffer = vec![0; 1024 * 1024];
+            let mut all = 0;
+            loop {
+                match std::io::Read::read(&mut socket, &mut buffer).unwrap() {
+                    0 => return all,
+                    count => all += count as u64,
+                }
+            }
+        });
+        let began = Instant::now();
+        way.send(&mut sender, Arc::clone(&file), 0, LEN, LIMIT).await.unwrap();
+        drop(sender);
+        assert_eq!(discarding.join().unwrap(), LEN);
+        let rate = LEN as f64 / began.elapsed().as_secs_f64() / 1e6;
+        println!("{way:?}: {rate:.0} MB/s");
+    }
 }

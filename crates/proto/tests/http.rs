@@ -1,4 +1,5 @@
 //! Requests in HTTP from vectors: ranges, and everything that two programs could read differently.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::{Duration, Instant};
 
