@@ -24,7 +24,7 @@ pub(crate) async fn send(stream: &mut Stream, piece: &Piece, stall: Duration) ->
     let Stream::Plain(socket) = stream;
     let mut pace = Pace::new(stall);
     let mut sent = 0;
-    let mut in_memory = 0;
+    let mut in_memory = if lives_in_memory(&piece.file) { piece.len } else { 0 };
     while sent < piece.len {
         let Some(at) = piece.offset.checked_add(sent) else { return Err(SendFileError::Truncated { sent }) };
         if sent >= in_memory {
@@ -32,7 +32,7 @@ pub(crate) async fn send(stream: &mut Stream, piece: &Piece, stall: Duration) ->
             fetch(&piece.file, at, step).await.map_err(SendFileError::Read)?;
             in_memory = sent + step;
         }
-        match send_some(socket, &piece.file, at, in_memory - sent, stall).await {
+        match send_some(socket, &piece.file, at, (in_memory - sent).min(BODY_STEP), stall).await {
             Ok(0) => return Err(SendFileError::Truncated { sent }),
             Ok(count) => {
                 sent += count as u64;
@@ -77,6 +77,12 @@ fn told(error: io::Error) -> SendFileError {
         Some(Errno::IO | Errno::NOMEM | Errno::STALE | Errno::UCLEAN) => SendFileError::Read(error),
         _ => SendFileError::Write(WriteError::Io(error)),
     }
+}
+
+/// On a file system without a disk, which also has no way to be asked what is in memory.
+fn lives_in_memory(file: &File) -> bool {
+    const TMPFS_MAGIC: u32 = 0x0102_1994;
+    rustix::fs::fstatfs(file).is_ok_and(|system| u32::try_from(system.f_type) == Ok(TMPFS_MAGIC))
 }
 
 /// Returns when the bytes are most likely in memory.
