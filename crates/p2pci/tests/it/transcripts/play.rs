@@ -5,10 +5,12 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::world::{Index, PATIENCE, Raw, Sharer};
+use crate::world::{Index, Raw, Sharer};
 
 use super::script::{CLOSES, DATE, DATE_LENGTH, OWN_SEGMENT, Step, escape};
 
+/// How long we listen for bytes that should come, before what came is compared.
+const OVERDUE: Duration = Duration::from_secs(10);
 /// How long we listen for bytes that should not come.
 const SURPLUS: Duration = Duration::from_millis(100);
 /// How long we listen when nobody knows yet what will come.
@@ -95,9 +97,9 @@ fn listen(raw: &mut Raw, expected: Option<(usize, bool)>, began: impl Fn(Instant
     loop {
         let come: usize = segments.iter().map(Vec::len).sum();
         let patience = match expected {
-            Some((length, closes)) if come < length || closes => PATIENCE,
+            Some((length, closes)) if come < length || closes => OVERDUE,
             Some(_) => SURPLUS,
-            None if come == 0 => PATIENCE,
+            None if come == 0 => OVERDUE,
             None => UNKNOWN,
         };
         match raw.segment_within(patience) {
