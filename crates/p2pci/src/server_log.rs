@@ -72,6 +72,15 @@ impl ServerLog {
         }
     }
 
+    /// A connection that spoke something else than P2P-CI has been answered and closed.
+    pub fn turned_away(&self, source: SocketAddr) {
+        self.show_limited(&Event::Left {
+            source,
+            records: 0,
+            why: "spoke HTTP or TLS, which is not served".to_owned(),
+        });
+    }
+
     /// Something that the operator must know.
     pub fn trouble(&self, message: String) {
         self.show(&Event::Trouble { message });

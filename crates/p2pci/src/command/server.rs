@@ -54,7 +54,7 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     );
     let (stopper, stop) = stop_pair();
     let accepting = Arc::clone(&log) as Arc<dyn AcceptObserver>;
-    let handler = handler(server.clone(), stop.clone());
+    let handler = handler(server.clone(), Arc::clone(&log), stop.clone());
     let serving = tokio::spawn(net::accept::serve(listeners, policy(&args), accepting, handler, stop));
     watch(&server, &log).await;
     log.stopping();
@@ -73,6 +73,7 @@ fn settings(args: &cli::Server) -> Settings {
             cli::RecordHost::Claimed => RecordHost::Claimed,
             cli::RecordHost::Observed => RecordHost::Observed,
         },
+        warm_up: args.warm_up,
         ..Settings::default()
     }
 }
@@ -92,6 +93,7 @@ fn policy(args: &cli::Server) -> Policy {
 /// Who answers a connection, by its tongue.
 fn handler(
     server: Server,
+    log: Arc<ServerLog>,
     stop: StopSignal,
 ) -> impl Fn(Incoming) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Clone + Send + Sync + 'static {
     move |incoming| {
@@ -100,7 +102,14 @@ fn handler(
             Some(Tongue::P2pCi) | None => {
                 Box::pin(async move { server.serve_connection(incoming, stop).await })
             }
-            Some(Tongue::Http | Tongue::Tls) => Box::pin(tongues::refuse(incoming)),
+            Some(Tongue::Http | Tongue::Tls) => {
+                let log = Arc::clone(&log);
+                Box::pin(async move {
+                    let source = incoming.source;
+                    tongues::refuse(incoming).await;
+                    log.turned_away(source);
+                })
+            }
         }
     }
 }

@@ -1,9 +1,12 @@
 //! The log for people: one line an event, everything from the network escaped.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use proto::escape;
+use proto::wire::request::{Request, Verb};
+use proto::wire::version::Version;
 
 use super::Event;
 
@@ -28,7 +31,7 @@ impl fmt::Display for Line<'_> {
                     write!(f, ", {records} records")?;
                 }
                 match self.explain {
-                    true => write!(f, "\n    {source}: {}", Explained(request)),
+                    true => write!(f, "\n    {}", Explained(request, *source)),
                     false => Ok(()),
                 }
             }
@@ -73,16 +76,30 @@ impl fmt::Display for Lines<'_> {
     }
 }
 
-/// What `--explain` says about a request.
-struct Explained<'a>(&'a proto::wire::request::Request<'a>);
+/// What `--explain` says about a request: who sent it, in which dialect, and how that departs from the specification.
+struct Explained<'a>(&'a Request<'a>, SocketAddr);
 
 impl fmt::Display for Explained<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(request) = self;
-        write!(f, "dialect {}; ", request.framing.dialect())?;
-        match request.departures.is_empty() {
-            true => f.write_str("exactly as specified"),
-            false => request.departures.fmt(f),
+        let Self(request, source) = self;
+        let host = match &request.verb {
+            Verb::Add(add) => Some(add.host),
+            Verb::Lookup(lookup) => lookup.host,
+            Verb::List(list) => list.host,
+            Verb::Get(_) | Verb::V11(_) => None,
+        };
+        match host {
+            Some(host) => escape::Line(host.as_str().as_bytes()).fmt(f)?,
+            None => source.fmt(f)?,
+        }
+        match (request.version, request.departures.is_empty()) {
+            (Version::V1_1, _) => f.write_str(": P2P-CI/1.1"),
+            (Version::V1_0, true) => {
+                write!(f, ": exactly as specified (dialect {})", request.framing.dialect())
+            }
+            (Version::V1_0, false) => {
+                write!(f, ": {} (dialect {})", request.departures, request.framing.dialect())
+            }
         }
     }
 }
