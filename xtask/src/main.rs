@@ -6,6 +6,7 @@
     reason = "a command line tool of its own: its output is its purpose"
 )]
 
+mod bench;
 mod parts;
 mod process;
 mod repository;
@@ -25,6 +26,10 @@ usage: cargo xtask NAME
   help               this text
 ";
 
+fn help() -> String {
+    format!("{HELP}{}", bench::USAGE)
+}
+
 /// The exit code for a command line that makes no sense.
 const WRONG_USAGE: u8 = 2;
 
@@ -32,13 +37,14 @@ fn main() -> ExitCode {
     let typed: Vec<String> = std::env::args().skip(1).collect();
     let result = match parse(&typed) {
         Ok(Subcommand::Help) => {
-            print!("{HELP}");
+            print!("{}", help());
             Ok(true)
         }
+        Ok(Subcommand::Bench(asked)) => bench::command(&asked, &typed),
         Ok(Subcommand::Tidy) => tidy::command(),
         Ok(Subcommand::Test { offline }) => steps::command(offline),
         Err(reason) => {
-            eprint!("xtask: {reason}\n\n{HELP}");
+            eprint!("xtask: {reason}\n\n{}", help());
             return ExitCode::from(WRONG_USAGE);
         }
     };
@@ -55,6 +61,7 @@ fn main() -> ExitCode {
 #[derive(Debug, PartialEq, Eq)]
 enum Subcommand {
     Help,
+    Bench(bench::Asked),
     Tidy,
     Test { offline: bool },
 }
@@ -64,6 +71,7 @@ fn parse(typed: &[String]) -> Result<Subcommand, String> {
     match typed.as_slice() {
         [] => Err("a subcommand is missing".into()),
         ["help" | "--help" | "-h"] => Ok(Subcommand::Help),
+        ["bench", rest @ ..] => bench::parse(rest).map(Subcommand::Bench),
         ["tidy"] => Ok(Subcommand::Tidy),
         ["test"] => Ok(Subcommand::Test { offline: false }),
         ["test", "--offline"] => Ok(Subcommand::Test { offline: true }),

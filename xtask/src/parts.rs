@@ -24,6 +24,8 @@ struct Part {
 const PARTS: &[Part] = &[
     Part { command: "ip", package: "iproute2", why: "addresses and links of network namespaces" },
     Part { command: "unshare", package: "util-linux", why: "network namespaces without being root" },
+    Part { command: "redis-server", package: "redis-server", why: "the measurements beside it" },
+    Part { command: "valgrind", package: "valgrind", why: "instructions of the decoder and the directory" },
     Part { command: "strace", package: "strace", why: "the order of write, fsync and rename" },
 ];
 
@@ -94,6 +96,11 @@ fn describe(outcome: &str, folder: &Path) -> String {
 
 fn missing(search: &[PathBuf]) -> Vec<&'static Part> {
     PARTS.iter().filter(|part| !on_path(part.command, search)).collect()
+}
+
+/// Where a command is, among those of the machine and those that were fetched.
+pub(crate) fn find(command: &str, folder: &Path) -> Option<PathBuf> {
+    search_path(folder).into_iter().map(|folder| folder.join(command)).find(|path| path.is_file())
 }
 
 fn on_path(command: &str, search: &[PathBuf]) -> bool {

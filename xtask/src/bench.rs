@@ -1,0 +1,53 @@
+//! `cargo xtask bench`: measurements that belong to the project, so that a figure in the documentation can be had again.
+//!
+//! Figures of one machine at one moment are worth little; what counts are ratios against a floor and a peer that ran in turn with
+//! us. So everything here runs interleaved, and reports medians.
+
+mod asked;
+mod floor;
+mod instructions;
+mod load;
+mod pin;
+mod report;
+mod rows;
+mod server;
+mod stats;
+mod talk;
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+
+pub(crate) use asked::{Asked, USAGE, parse};
+
+use crate::repository;
+
+/// Runs a measurement; `true` unless something that was asked for could not be measured.
+pub(crate) fn command(asked: &Asked, typed: &[String]) -> anyhow::Result<bool> {
+    match asked {
+        Asked::Floor { request, answer } => floor::serve(*request, *answer).map(|()| true),
+        Asked::Instructions => instructions::command(),
+        // An unoptimised generator would measure itself.
+        Asked::Index(_) if cfg!(debug_assertions) => run_optimised(typed),
+        Asked::Index(index) => rows::command(index),
+    }
+}
+
+/// Builds the server and this tool as they are released, and lets that tool do it.
+fn run_optimised(typed: &[String]) -> anyhow::Result<bool> {
+    let root = repository::root();
+    let target = repository::metadata(&root)?.target_directory;
+    let built = Command::new(repository::cargo())
+        .args(["build", "--quiet", "--release", "--package", "p2pci", "--package", "xtask"])
+        .current_dir(&root)
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot start cargo build")?;
+    ensure!(built.success(), "the release build failed");
+    let status = Command::new(target.join("release/xtask"))
+        .args(typed)
+        .current_dir(&root)
+        .status()
+        .context("cannot start the optimised tool")?;
+    Ok(status.success())
+}

@@ -1,0 +1,4 @@
+//! Placeholder.
+pub(super) fn command() -> anyhow::Result<bool> {
+    Ok(true)
+}
