@@ -102,7 +102,8 @@ impl Drop for Permit {
 
 /// An IPv4 address itself, or the /64 of an IPv6 address: one household gets a whole /64, so counting single addresses there
 /// would count nothing.
-fn network_of(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use net::accept::AcceptNotice;
 use net::body::SendFileError;
+use proto::http::refusal::Refusal;
+use proto::http::request::{Method, Request};
+use proto::http::status::Status;
+use proto::http::target::Target;
 use proto::value::number::RfcNumber;
 use proto::wire::refusal::Reason;
 use proto::wire::status::StatusCode;
@@ -38,8 +42,43 @@ pub enum Notice {
         /// Why.
         reason: Reason,
     },
+    /// A request in HTTP was answered, or its answer was cut.
+    Http {
+        /// Who asked.
+        source: SocketAddr,
+        /// What was answered.
+        answer: HttpAnswer,
+        /// Why not all of it was sent; the connection was reset then.
+        cut: Option<SendFileError>,
+    },
+    /// A request in HTTP was refused, and its connection closed.
+    HttpRefused {
+        /// Who asked.
+        source: SocketAddr,
+        /// Why.
+        refusal: Refusal,
+    },
     /// On the link to the index.
     Link(LinkNotice),
+}
+
+/// An answer in HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// How it was asked for.
+    pub method: Method,
+    /// What was asked for; safe to show.
+    pub target: Target,
+    /// How it was answered.
+    pub status: Status,
+    /// The length in bytes of what was sent of a file.
+    pub length: u64,
+}
+
+impl HttpAnswer {
+    pub(crate) fn new(request: &Request, status: Status, length: u64) -> Self {
+        Self { method: request.method, target: request.target.clone(), status, length }
+    }
 }
 
 /// How a GET ended.

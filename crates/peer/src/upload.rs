@@ -1,7 +1,7 @@
 //! Hands shared files to other peers.
 //!
-//! One door for all tongues: GET of P2P-CI is answered here, a connection that speaks something else goes to whoever the caller
-//! names.
+//! One door for all tongues: GET of P2P-CI and HTTP are answered here, a connection that speaks something else goes to whoever
+//! the caller names.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,21 +9,27 @@ use std::sync::Arc;
 use net::accept::{AcceptNotice, AcceptObserver, Incoming, Policy};
 use net::listen::Listeners;
 use net::stop::StopSignal;
-use proto::limits::UPLOADS_MAX;
+use proto::limits::{UPLOADS_MAX, UPLOADS_PER_ADDRESS};
 use proto::tongue::Tongue;
-use tokio::sync::Semaphore;
 
+use self::content::Content;
+use self::http::HttpUploads;
+use self::places::Places;
 use crate::notice::{Notice, Observer};
 use crate::shares::ShareTable;
 
+pub mod content;
+pub mod http;
+mod places;
 mod session;
 
 /// What the sessions of one upload server have in common.
 struct Uploads {
     shares: Arc<ShareTable>,
     observer: Arc<dyn Observer>,
-    /// Bodies that may travel at once.
-    places: Semaphore,
+    /// Bodies that may travel at once, in whatever tongue.
+    places: Arc<Places>,
+    http: HttpUploads,
 }
 
 /// Tells what happens at the door to the same observer as everything else.
@@ -35,8 +41,8 @@ impl AcceptObserver for Door {
     }
 }
 
-/// Serves the shared files until `stop`; running uploads then have [`Policy::drain`] to end. A connection that speaks HTTP or
-/// TLS is handed to `fallback`. One GET a connection; at most [`UPLOADS_MAX`] answers at once, more wait.
+/// Serves the shared files until `stop`; running uploads then have [`Policy::drain`] to end. A connection that speaks TLS is
+/// handed to `fallback`. At most [`UPLOADS_MAX`] files travel at once, [`UPLOADS_PER_ADDRESS`] of them to one address; more wait.
 pub async fn serve<H, F>(
     listeners: Listeners,
     policy: Policy,
@@ -49,13 +55,17 @@ pub async fn serve<H, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let door = Arc::new(Door(Arc::clone(&observer)));
-    let uploads = Arc::new(Uploads { shares, observer, places: Semaphore::new(UPLOADS_MAX) });
+    let places = Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS));
+    let content = Arc::clone(&shares) as Arc<dyn Content>;
+    let http = HttpUploads::sharing(content, Arc::clone(&observer), Arc::clone(&places));
+    let uploads = Arc::new(Uploads { shares, observer, places, http });
     let stopping = stop.clone();
     let handler = move |incoming: Incoming| {
         let (uploads, fallback, stop) = (Arc::clone(&uploads), fallback.clone(), stopping.clone());
         async move {
             match incoming.tongue {
-                Some(Tongue::Http | Tongue::Tls) => fallback(incoming).await,
+                Some(Tongue::Http) => uploads.http.run(incoming, stop).await,
+                Some(Tongue::Tls) => fallback(incoming).await,
                 Some(Tongue::P2pCi) | None => session::run(&uploads, incoming, stop).await,
             }
         }

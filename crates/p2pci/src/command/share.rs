@@ -88,6 +88,14 @@ impl Observer for Narrator {
             Notice::Upload { source, number, outcome: UploadOutcome::Cut(error), .. } => {
                 self.out.note(format_args!("p2pci: the upload of RFC {number} to {source} was cut: {error}"));
             }
+            Notice::Http { source, answer, cut: None } if answer.length > 0 => self.out.result(
+                format_args!("{source} took {}, {} bytes", answer.target, answer.length),
+                &json!({"type": "uploaded", "target": answer.target.to_string(), "bytes": answer.length, "to": source}),
+            ),
+            Notice::Http { source, answer, cut: Some(error) } => {
+                self.out.note(format_args!("p2pci: the upload of {} to {source} was cut: {error}", answer.target));
+            }
+            Notice::Http { .. } | Notice::HttpRefused { .. } => {}
             Notice::Upload { outcome: UploadOutcome::NotFound, .. } | Notice::UploadRefused { .. } => {}
             Notice::Accept(notice) => {
                 if let net::accept::AcceptNotice::Trouble(error) = notice {

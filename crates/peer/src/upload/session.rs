@@ -109,9 +109,9 @@ impl Session<'_> {
     }
 
     async fn hand_out(&self, stream: Stream, number: RfcNumber, framing: Framing, delivery: Delivery) {
-        // The semaphore is never closed; whoever stops meanwhile just leaves.
+        // Whoever stops meanwhile just leaves.
         let place = tokio::select! {
-            place = self.uploads.places.acquire() => place.ok(),
+            place = self.uploads.places.acquire(self.source.ip()) => place,
             () = self.stop.stopped() => None,
         };
         let Some(place) = place else { return };

@@ -150,7 +150,7 @@ async fn refusals_come_in_the_framing_of_the_request() {
         ),
         ("LIST ALL P2P-CI/1.0\nHost: h\nPort: 1\n\n", "P2P-CI/1.0 400 Bad Request\n\n"),
         ("\u{1}", "P2P-CI/1.0 400 Bad Request\r\n\r\n"),
-        ("GET / HTTP/1.1\r\n\r\n", "the other tongue"),
+        ("\u{16}\u{3}\u{1}", "the other tongue"),
     ] {
         let (first, rest) = ask(server.address, request.as_bytes()).await;
         assert_eq!(String::from_utf8([first, rest].concat()).unwrap(), answer, "{request:?}");

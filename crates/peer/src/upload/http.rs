@@ -1,0 +1,284 @@
+//! A connection in HTTP/1.1: requests in order, each answered before the next is read.
+//!
+//! Answers to requests that came together leave together, as long as they are small. A body that cannot be sent as it was
+//! promised ends in a reset, never in a clean end.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use net::accept::Incoming;
+use net::body::SendFileError;
+use net::permits::Permit;
+use net::stop::StopSignal;
+use net::stream::Stream;
+use proto::http::answer::{self, Failure, Frame};
+use proto::http::decoder::{Decoded, RequestDecoder};
+use proto::http::refusal::Refusal;
+use proto::http::request::Request;
+use proto::limits::{
+    HTTP_IDLE, HTTP_TOGETHER, LINGER, UPLOAD_STALL, UPLOAD_TURN, UPLOADS_MAX, UPLOADS_PER_ADDRESS,
+    WRITE_STALL,
+};
+use tokio::task::spawn_blocking;
+
+use self::prepared::{Body, Prepared};
+use super::content::Content;
+use super::places::{Place, Places};
+use crate::notice::{HttpAnswer, Notice, Observer};
+
+mod prepared;
+
+/// Seconds after which somebody who found no place is told to come back: not all at the same time.
+const RETRY_AFTER: Range<u64> = 2..10;
+
+/// How a connection ends.
+enum End {
+    /// All that was promised is sent.
+    Orderly,
+    /// Something is missing.
+    Reset,
+}
+
+/// What ended a wait.
+enum Event {
+    Bytes,
+    Over,
+    Wake,
+    Stop,
+}
+
+/// What all connections in HTTP have in common.
+pub struct HttpUploads {
+    content: Arc<dyn Content>,
+    observer: Arc<dyn Observer>,
+    places: Arc<Places>,
+}
+
+impl HttpUploads {
+    /// Hands out this content, with places of its own for bodies that travel.
+    #[must_use]
+    pub fn new(content: Arc<dyn Content>, observer: Arc<dyn Observer>) -> Self {
+        Self::sharing(content, observer, Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS)))
+    }
+
+    /// The same, with places that others use as well.
+    pub(super) fn sharing(
+        content: Arc<dyn Content>,
+        observer: Arc<dyn Observer>,
+        places: Arc<Places>,
+    ) -> Self {
+        Self { content, observer, places }
+    }
+
+    /// Answers one connection until either side has had enough, or until `stop`: then the current answer is the last. One that
+    /// asks for nothing more is closed after [`HTTP_IDLE`].
+    pub async fn run(&self, incoming: Incoming, stop: StopSignal) {
+        run(self, incoming, stop).await;
+    }
+}
+
+async fn run(uploads: &HttpUploads, incoming: Incoming, stop: StopSignal) {
+    let Incoming { stream, first, first_byte_at, source, permit, .. } = incoming;
+    let mut decoder = RequestDecoder::new();
+    decoder.push(&first, first_byte_at);
+    drop(first);
+    let (out, answered) = (Vec::new(), Vec::new());
+    let mut session = Session {
+        uploads,
+        stream,
+        source,
+        stop,
+        decoder,
+        out,
+        answered,
+        idle_until: first_byte_at + HTTP_IDLE,
+        _permit: permit,
+    };
+    match session.converse().await {
+        End::Orderly => session.stream.close_lingering(LINGER).await,
+        End::Reset => session.stream.abort(),
+    }
+}
+
+struct Session<'a> {
+    uploads: &'a HttpUploads,
+    stream: Stream,
+    source: std::net::SocketAddr,
+    stop: StopSignal,
+    decoder: RequestDecoder,
+    /// Answers that are not yet sent.
+    out: Vec<u8>,
+    /// What they answer.
+    answered: Vec<HttpAnswer>,
+    /// Without another request the connection is closed then.
+    idle_until: Instant,
+    /// Keeps the connection counted.
+    _permit: Permit,
+}
+
+impl Session<'_> {
+    async fn converse(&mut self) -> End {
+        loop {
+            let step = match self.decoder.poll(Instant::now()) {
+                Decoded::Request(request) => self.answer(request).await,
+                Decoded::Refused(refusal) => self.refuse(refusal).await,
+                Decoded::Ended => self.end().await,
+                Decoded::Pending(wake) => self.wait(wake).await,
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// Sends what is to be sent, then waits for more to do.
+    async fn wait(&mut self, wake: Option<Instant>) -> Result<(), End> {
+        self.flush().await?;
+        match self.next_event(wake.unwrap_or(self.idle_until)).await {
+            Event::Bytes => Ok(()),
+            Event::Over => {
+                self.decoder.push_end_of_file();
+                Ok(())
+            }
+            Event::Wake if wake.is_some() => Ok(()),
+            Event::Wake | Event::Stop => Err(End::Orderly),
+        }
+    }
+
+    async fn next_event(&mut self, wake: Instant) -> Event {
+        tokio::select! {
+            ready = self.stream.readable() => match ready {
+                Ok(()) => read_now(&self.stream, &mut self.decoder),
+                Err(_) => Event::Over,
+            },
+            () = tokio::time::sleep_until(wake.into()) => Event::Wake,
+            () = self.stop.stopped() => Event::Stop,
+        }
+    }
+
+    async fn refuse(&mut self, refusal: Refusal) -> Result<(), End> {
+        answer::write_refusal(refusal, SystemTime::now(), &mut self.out);
+        self.uploads.observer.notice(Notice::HttpRefused { source: self.source, refusal });
+        self.end().await
+    }
+
+    /// The last words.
+    async fn end(&mut self) -> Result<(), End> {
+        self.flush().await?;
+        Err(End::Orderly)
+    }
+
+    async fn answer(&mut self, request: Request) -> Result<(), End> {
+        let frame =
+            Frame { date: SystemTime::now(), keep_alive: request.keep_alive && !self.stop.is_stopped() };
+        let content = Arc::clone(&self.uploads.content);
+        // Whether the host that the request names is one of ours would be asked here.
+        let (request, prepared) = spawn_blocking(move || {
+            let prepared = prepared::prepare(&*content, &request, frame);
+            (request, prepared)
+        })
+        .await
+        // It does not panic; it is lost only when the runtime goes down.
+        .map_err(|_| End::Reset)?;
+        let Prepared { head, body, status } = prepared;
+        let answered = HttpAnswer::new(&request, status, body.as_ref().map_or(0, Body::len));
+        match body {
+            Some(body) if body.len() > HTTP_TOGETHER as u64 => {
+                self.send_large(&request, frame, &head, body, answered).await?;
+            }
+            body => {
+                self.out.extend_from_slice(&head);
+                self.out.extend_from_slice(body.as_ref().map_or(&[], Body::in_memory));
+                self.answered.push(answered);
+                if self.out.len() >= HTTP_TOGETHER {
+                    self.flush().await?;
+                }
+            }
+        }
+        self.idle_until = Instant::now() + HTTP_IDLE;
+        if frame.keep_alive { Ok(()) } else { self.end().await }
+    }
+
+    async fn send_large(
+        &mut self,
+        request: &Request,
+        frame: Frame,
+        head: &[u8],
+        body: Body,
+        answered: HttpAnswer,
+    ) -> Result<(), End> {
+        // Nobody waits for an earlier answer while we wait for a place.
+        self.flush().await?;
+        let uploads = self.uploads;
+        let place = tokio::select! {
+            place = uploads.places.acquire(self.source.ip()) => place,
+            () = tokio::time::sleep(UPLOAD_TURN) => None,
+            () = self.stop.stopped() => return Err(End::Orderly),
+        };
+        let Some(place) = place else {
+            let busy = Failure::Busy { retry_after: Duration::from_secs(fastrand::u64(RETRY_AFTER)) };
+            answer::write_failure(busy, request.method, frame, &mut self.out);
+            self.answered.push(HttpAnswer::new(request, busy.status(), 0));
+            return Ok(());
+        };
+        let sent = self.send_body(head, body, place).await;
+        let done = sent.is_ok();
+        self.tell(answered, sent.err());
+        if done { Ok(()) } else { Err(End::Reset) }
+    }
+
+    async fn send_body(&mut self, head: &[u8], body: Body, _place: Place<'_>) -> Result<(), SendFileError> {
+        self.stream.write_all(head, UPLOAD_STALL).await?;
+        match body {
+            Body::File { file, bytes } => {
+                let length = bytes.end.saturating_sub(bytes.start);
+                self.stream.send_file(file, bytes.start, length, UPLOAD_STALL).await
+            }
+            Body::Memory { .. } | Body::Read(_) => {
+                Ok(self.stream.write_all(body.in_memory(), UPLOAD_STALL).await?)
+            }
+        }
+    }
+
+    /// Sends all answers that are ready in one write.
+    async fn flush(&mut self) -> Result<(), End> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let out = std::mem::take(&mut self.out);
+        let written = self.stream.write_all(&out, WRITE_STALL).await;
+        let mut answered = std::mem::take(&mut self.answered).into_iter();
+        match written {
+            Ok(()) => {
+                answered.for_each(|answered| self.tell(answered, None));
+                Ok(())
+            }
+            Err(error) => {
+                // Which of them got away nobody knows; the first stands for all.
+                if let Some(first) = answered.next() {
+                    self.tell(first, Some(error.into()));
+                }
+                Err(End::Reset)
+            }
+        }
+    }
+
+    fn tell(&self, answer: HttpAnswer, cut: Option<SendFileError>) {
+        self.uploads.observer.notice(Notice::Http { source: self.source, answer, cut });
+    }
+}
+
+/// A function of its own, so that the buffer lies on the stack and not in each task.
+fn read_now(stream: &Stream, decoder: &mut RequestDecoder) -> Event {
+    let mut buffer = [0; 4096];
+    match stream.try_read(&mut buffer) {
+        Ok(0) => Event::Over,
+        Ok(count) => {
+            decoder.push(buffer.get(..count).unwrap_or_default(), Instant::now());
+            Event::Bytes
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Event::Bytes,
+        Err(_) => Event::Over,
+    }
+}
