@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proto::limits::{
@@ -17,13 +17,15 @@ use proto::value::number::RfcNumber;
 use proto::wire::file_decoder::FileError;
 use proto::wire::framing::LineEnd;
 use proto::wire::status::StatusCode;
-use tokio::task::spawn_blocking;
 
 use part::{Part, Target};
 use source::{Wish, receive};
 
+use crate::files::on_disk;
+use crate::landing::LandingError;
+use crate::words;
+
 mod part;
-mod patience;
 mod source;
 
 /// Where a file is to go.
@@ -163,7 +165,7 @@ pub enum FetchError {
         path: PathBuf,
     },
     /// The disk, or whatever the file is written to.
-    #[error("'{}' cannot be written: {}", .path.display(), disk_words(.source))]
+    #[error("'{}' cannot be written: {}", .path.display(), words::disk(.source))]
     Disk {
         /// The target.
         path: PathBuf,
@@ -173,6 +175,16 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    fn landing(path: &Path, error: LandingError) -> Self {
+        let path = path.into();
+        match error {
+            LandingError::Busy => Self::Busy { path },
+            LandingError::Exists => Self::Exists { path },
+            LandingError::NotAFile => Self::NotAFile { path },
+            LandingError::Disk(source) => Self::Disk { path, source },
+        }
+    }
+
     /// Whether another peer may do better; else the fault is on our side.
     #[must_use]
     pub fn is_source_fault(&self) -> bool {
@@ -208,20 +220,6 @@ impl FetchError {
             }
             _ => false,
         }
-    }
-}
-
-/// What the system's word for a full or closed disk means.
-fn disk_words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull => "the disk is full".to_owned(),
-        io::ErrorKind::QuotaExceeded => "your quota on this disk is used up".to_owned(),
-        io::ErrorKind::ReadOnlyFilesystem => "this file system is read-only".to_owned(),
-        io::ErrorKind::PermissionDenied => "you may not write there".to_owned(),
-        io::ErrorKind::FileTooLarge => "the file is larger than is allowed here".to_owned(),
-        io::ErrorKind::NotFound => "its folder is not there".to_owned(),
-        io::ErrorKind::BrokenPipe => "the reader is gone".to_owned(),
-        _ => error.to_string(),
     }
 }
 
@@ -334,18 +332,6 @@ impl Destination {
                 written
             }
         }
-    }
-}
-
-/// Runs what waits for a disk where waiting holds up nobody.
-async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime goes down, and this task with it.
-            Err(_) => std::future::pending().await,
-        },
     }
 }
 

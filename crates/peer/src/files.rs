@@ -1,4 +1,4 @@
-//! The one module that touches the file system. Everything here blocks: async code calls it in `spawn_blocking`.
+//! The one module that touches the file system. Everything here blocks: async code calls it in [`on_disk`].
 //!
 //! Shared files are opened by name within an open folder, never following a symbolic link and never waiting for the writer of
 //! a FIFO; what is no regular file after opening is not read.
@@ -15,9 +15,22 @@ use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+use tokio::task::spawn_blocking;
 
 /// Bytes moved or compared at once.
 const CHUNK: usize = 256 * 1024;
+
+/// Runs what waits for a disk where waiting holds up nobody.
+pub(crate) async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime goes down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
 
 /// An open folder; a clone is the same one, and it stays the same whatever is renamed meanwhile.
 #[derive(Debug, Clone)]

@@ -8,13 +8,17 @@
 //! * [`link`]: the lasting connection to the index, and questions asked without one.
 //! * [`query`]: questions to the index without a lasting connection.
 //! * [`download`]: fetches a file from a peer, whole or not at all.
+//! * [`fetch`]: fetches a file by its hash: verified, from several peers, continued where it stopped.
 //! * [`notice`]: what a peer tells whoever runs it.
 
 pub mod choice;
 pub mod download;
+pub mod fetch;
 mod files;
+mod landing;
 pub mod link;
 pub mod notice;
+mod patience;
 pub mod query;
 pub mod shares;
 pub mod upload;

@@ -1,25 +1,15 @@
 //! A file on its way: kept beside its target under another name, or without a name, until it is whole. Everything here blocks.
 //!
-//! A lock on the part keeps two downloads of one file apart, also those of two processes. Whoever drops a part that is not
-//! finished removes it.
+//! Whoever drops a part that is not finished removes it.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{File, TryLockError};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::{FetchError, Fetched, Outcome};
-use crate::files::{self, Folder, Target as Found};
-
-/// Longest file name of usual file systems, in bytes.
-const NAME_BYTES_MAX: usize = 255;
-/// What a part's name ends in.
-const PART: &[u8] = b".part";
-/// How often a name may change its meaning under our hands before we call it busy.
-const TRIES: usize = 5;
+use crate::files;
+use crate::landing::{Landing, Settled};
 
 /// Where the whole file is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,28 +26,9 @@ pub(super) struct Part {
     file: File,
     /// Bytes from the beginning that are there.
     written: u64,
-    place: Option<Place>,
+    landing: Option<Landing>,
     /// For errors.
     path: PathBuf,
-}
-
-#[derive(Debug)]
-struct Place {
-    folder: Folder,
-    part_name: OsString,
-    target_name: OsString,
-    force: bool,
-    /// The part's name is gone, or no longer ours to remove.
-    moved: bool,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if !self.moved {
-            // Still under the lock, so the name is ours. If it fails, the next download takes the file over.
-            let _ = self.folder.remove(&self.part_name);
-        }
-    }
 }
 
 impl Part {
@@ -69,27 +40,16 @@ impl Part {
                 let path = PathBuf::from("-");
                 let file = files::nameless()
                     .map_err(|source| FetchError::Disk { path: std::env::temp_dir(), source })?;
-                Ok(Self { file, written: 0, place: None, path })
+                Ok(Self { file, written: 0, landing: None, path })
             }
         }
     }
 
     fn beside(path: &Path, force: bool) -> Result<Self, FetchError> {
-        let disk = |source| FetchError::Disk { path: path.into(), source };
-        let target_name = path.file_name().ok_or_else(|| FetchError::NotAFile { path: path.into() })?;
-        let folder = Folder::open(path.parent().unwrap_or(Path::new("."))).map_err(disk)?;
-        if let Found::Other = folder.look(target_name).map_err(disk)? {
-            return Err(FetchError::NotAFile { path: path.into() });
-        }
-        let part_name = part_name(target_name);
-        let file = lock_part(&folder, &part_name)
-            .map_err(disk)?
-            .ok_or_else(|| FetchError::Busy { path: path.into() })?;
-        let target_name = target_name.to_owned();
-        let place = Place { folder, part_name, target_name, force, moved: false };
-        // From here on the place removes the part if something fails: what is in it was left by a download that died.
-        file.set_len(0).map_err(disk)?;
-        Ok(Self { file, written: 0, place: Some(place), path: path.into() })
+        let (landing, file) = Landing::open(path, force).map_err(|error| FetchError::landing(path, error))?;
+        // From here on the landing removes the part if something fails: what is in it was left by a download that died.
+        file.set_len(0).map_err(|source| FetchError::Disk { path: path.into(), source })?;
+        Ok(Self { file, written: 0, landing: Some(landing), path: path.into() })
     }
 
     /// Asks the disk for this many bytes.
@@ -121,10 +81,12 @@ impl Part {
         let (bytes, path) = (self.written, self.path.clone());
         let disk = |source| FetchError::Disk { path: path.clone(), source };
         self.file.sync_all().map_err(disk)?;
-        let Some(place) = &mut self.place else { return Ok(Fetched { bytes, outcome: Outcome::Written }) };
-        let here = settle(place, &self.file, &path)?;
+        let Some(landing) = &mut self.landing else {
+            return Ok(Fetched { bytes, outcome: Outcome::Written });
+        };
+        let here = landing.settle(&self.file).map_err(|error| FetchError::landing(&path, error))?;
         if here == Settled::New {
-            place.folder.sync().map_err(disk)?;
+            landing.sync().map_err(disk)?;
         }
         let outcome = match here {
             Settled::New => Outcome::Saved(path),
@@ -144,75 +106,10 @@ impl Part {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Settled {
-    New,
-    Same,
-}
-
-fn settle(place: &mut Place, part: &File, path: &Path) -> Result<Settled, FetchError> {
-    let disk = |source| FetchError::Disk { path: path.into(), source };
-    for _ in 0..TRIES {
-        let renamed = match place.folder.look(&place.target_name).map_err(disk)? {
-            Found::Other => return Err(FetchError::NotAFile { path: path.into() }),
-            Found::File(existing) if files::same_content(&existing, part).map_err(disk)? => {
-                return Ok(Settled::Same);
-            }
-            Found::File(_) if place.force => place.folder.replace(&place.part_name, &place.target_name),
-            Found::File(_) => return Err(FetchError::Exists { path: path.into() }),
-            Found::Nothing => place.folder.rename_new(&place.part_name, &place.target_name),
-        };
-        match renamed {
-            Ok(()) => {
-                place.moved = true;
-                return Ok(Settled::New);
-            }
-            // Somebody took the name since we looked.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(disk(error)),
-        }
-    }
-    Err(FetchError::Exists { path: path.into() })
-}
-
-/// Opens the part and locks it; `None` when somebody else has it.
-fn lock_part(folder: &Folder, name: &OsStr) -> io::Result<Option<File>> {
-    for _ in 0..TRIES {
-        let file = folder.open_part(name)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        // Whoever had the lock before may have renamed or removed the very file that we opened.
-        if folder.is_still(name, &file)? {
-            return Ok(Some(file));
-        }
-    }
-    Ok(None)
-}
-
-/// `NAME.part`; a name that would get too long keeps its beginning and gets a number made of all of it.
-fn part_name(target: &OsStr) -> OsString {
-    let name = target.as_bytes();
-    if name.len() + PART.len() <= NAME_BYTES_MAX {
-        return OsString::from_vec([name, PART].concat());
-    }
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    let number = format!("-{:016x}", hasher.finish());
-    let mut kept = NAME_BYTES_MAX.saturating_sub(number.len() + PART.len());
-    // Not within a character.
-    while kept > 0 && name.get(kept).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000) {
-        kept -= 1;
-    }
-    let beginning = name.get(..kept).unwrap_or_default();
-    OsString::from_vec([beginning, number.as_bytes(), PART].concat())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::Folder;
 
     fn target(path: &Path, force: bool) -> Target {
         Target::Beside { path: path.into(), force }
@@ -319,8 +216,6 @@ mod tests {
             part(&path, false, b"abc").finish().unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), b"abc");
         }
-        let names = ["a".repeat(254), "a".repeat(255)].map(|name| part_name(OsStr::new(&name)));
-        assert!(names[0] != names[1] && names[0].len() <= NAME_BYTES_MAX);
     }
 
     #[test]

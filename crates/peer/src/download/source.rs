@@ -15,8 +15,9 @@ use proto::wire::framing::LineEnd;
 use proto::wire::get;
 
 use super::part::{Part, Target};
-use super::patience::{GivenUp, Patience};
-use super::{FetchError, Timing, on_disk};
+use super::{FetchError, Timing};
+use crate::files::on_disk;
+use crate::patience::{GivenUp, Patience};
 use crate::words;
 
 /// Bytes read at once.

@@ -87,6 +87,14 @@ fn split_header(bytes: &mut [u8; HEADER_BYTES]) -> [&mut [u8]; 4] {
     [magic, root, size, sum]
 }
 
+/// The layout of the file that a journal belongs to; `None` when it is not one of this root.
+#[must_use]
+pub fn layout_of(bytes: &[u8], root: Digest) -> Option<Layout> {
+    let (_, rest) = bytes.split_at_checked(MAGIC.len().saturating_add(32))?;
+    let layout = Layout::new(u64::from_le_bytes(*rest.first_chunk::<8>()?))?;
+    bytes.starts_with(&header(&Subject { root, layout })).then_some(layout)
+}
+
 /// A record of the journal that begins with this header.
 #[must_use]
 pub fn record(header: &[u8; HEADER_BYTES], record: Record) -> [u8; RECORD_BYTES] {
@@ -245,6 +253,17 @@ mod tests {
             wrong[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(read_at(&wrong, 1), None);
         }
+    }
+
+    #[test]
+    fn a_journal_tells_the_size() {
+        let layout = Layout::new(5_000_000).unwrap();
+        let mut bytes = header(&Subject { layout, ..subject() });
+        assert_eq!(layout_of(&bytes, subject().root), Some(layout));
+        assert_eq!(layout_of(&bytes, Digest([8; 32])), None);
+        bytes[40] ^= 1;
+        assert_eq!(layout_of(&bytes, subject().root), None);
+        assert_eq!(layout_of(&bytes[..45], subject().root), None);
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use proto::limits::DOWNLOAD_RATE_MIN;
 
-use super::Timing;
+use crate::download::Timing;
 
 /// Why a peer is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum GivenUp {
+pub(crate) enum GivenUp {
     /// Not one byte of an answer came.
     Silent,
     /// Nothing came for this long, within an answer.
@@ -19,7 +19,7 @@ pub(super) enum GivenUp {
 
 /// The waiting for one answer.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     timing: Timing,
     asked_at: Instant,
     last_byte_at: Option<Instant>,
@@ -35,12 +35,12 @@ struct Window {
 
 impl Patience {
     /// For a request that was sent at `now`.
-    pub(super) fn new(timing: Timing, now: Instant) -> Self {
+    pub(crate) fn new(timing: Timing, now: Instant) -> Self {
         Self { timing, asked_at: now, last_byte_at: None, body: None }
     }
 
     /// Bytes came.
-    pub(super) fn took(&mut self, bytes: usize, now: Instant) {
+    pub(crate) fn took(&mut self, bytes: usize, now: Instant) {
         self.last_byte_at = Some(now);
         if let Some(window) = &mut self.body {
             window.bytes = window.bytes.saturating_add(bytes as u64);
@@ -48,12 +48,12 @@ impl Patience {
     }
 
     /// The head is complete: what comes now is the body.
-    pub(super) fn body_begins(&mut self, now: Instant) {
+    pub(crate) fn body_begins(&mut self, now: Instant) {
         self.body = Some(Window { since: now, bytes: 0 });
     }
 
     /// When to ask for the verdict if no byte comes.
-    pub(super) fn wake(&self) -> Instant {
+    pub(crate) fn wake(&self) -> Instant {
         let Timing { first_byte, stall, rate_window, .. } = self.timing;
         match (self.last_byte_at, &self.body) {
             (None, _) => self.asked_at + first_byte,
@@ -63,7 +63,7 @@ impl Patience {
     }
 
     /// Whether the peer is given up. To be asked after [`Self::took`] and at [`Self::wake`].
-    pub(super) fn verdict(&mut self, now: Instant) -> Option<GivenUp> {
+    pub(crate) fn verdict(&mut self, now: Instant) -> Option<GivenUp> {
         let Timing { stall, rate_window, .. } = self.timing;
         if now < self.wake() {
             return None;

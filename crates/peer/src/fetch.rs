@@ -1,0 +1,287 @@
+//! Fetches a file by its hash: verified block by block, from several sources at once, and continued where it stopped.
+//!
+//! What is verified lies in `NAME.part`, and `NAME.part.journal` says which blocks these are; a process that dies loses at most
+//! the block that each source was just sending. The file gets its name only when every block is there, on the disk.
+//!
+//! * [`partial`]: the part and its journal.
+//! * [`http`]: what is asked and what may be answered; [`talk`]: the conversation; [`source`] asks it for what the transfer wants.
+//! * [`crew`]: the sources of one transfer.
+//! * [`proof`]: the size and the block list, from the first source that can prove them.
+//! * [`drive`]: the loop around the plan.
+//! * [`writer`]: verifies blocks and writes them, on a thread of its own.
+//! * [`many`]: many small files.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proto::limits::FILE_BYTES_MAX;
+use proto::transfer::answer::HeadError;
+use proto::transfer::blocks::ListError;
+use proto::value::digest::Digest;
+use proto::value::host::PeerAddr;
+
+use crate::download::Timing;
+use crate::landing::LandingError;
+use crate::words;
+
+mod buffers;
+mod crew;
+mod drive;
+mod http;
+
+mod partial;
+mod proof;
+mod source;
+mod talk;
+mod writer;
+
+/// What to fetch.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The file's BLAKE3 root.
+    pub hash: Digest,
+    /// How many bytes it has, where somebody said so. It is not relied upon: the blocks prove the size.
+    pub size: Option<u64>,
+    /// Who has it. Each one is asked once, in this order, at most [`proto::limits::SOURCES_MAX`] of them.
+    pub sources: Vec<PeerAddr>,
+    /// Where it is to go; the folder must be there.
+    pub target: PathBuf,
+    /// Another file of that name may be replaced.
+    pub force: bool,
+    /// How long to wait for what.
+    pub timing: Timing,
+}
+
+/// A file that was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// Bytes that came now.
+    pub fetched_bytes: u64,
+    /// Bytes that were there from an earlier download.
+    pub resumed_bytes: u64,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Each source that was asked, in the order of the request.
+    pub sources: Vec<SourceReport>,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It lies there now.
+    Saved,
+    /// The same content was there already; nothing was changed.
+    AlreadyHere,
+}
+
+/// What one source gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceReport {
+    /// The source.
+    pub peer: PeerAddr,
+    /// Bytes of blocks that verified.
+    pub bytes: u64,
+    /// Why it was left, in words; `None` for one that was of use to the end.
+    pub fault: Option<String>,
+}
+
+/// Hears how a transfer goes. Called from the task of the transfer, so it must not wait for anything.
+pub trait Progress: Send + Sync {
+    /// Something happened.
+    fn tell(&self, event: Event<'_>);
+}
+
+/// For a caller who does not want to know.
+impl Progress for () {
+    fn tell(&self, _: Event<'_>) {}
+}
+
+/// Something happened to a transfer.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The transfer of this file begins, or goes on: the size is proven.
+    Begins {
+        /// Its hash.
+        hash: Digest,
+        /// Bytes of the file.
+        bytes: u64,
+        /// Bytes that are there already.
+        resumed: u64,
+    },
+    /// The part was touched since, or the machine was started anew: what is in it is hashed again.
+    Rehashing {
+        /// Its hash.
+        hash: Digest,
+    },
+    /// A source answers and is of use.
+    Joined {
+        /// The source.
+        peer: &'a PeerAddr,
+    },
+    /// Bytes came. They count only once they are verified.
+    Received {
+        /// From whom.
+        peer: &'a PeerAddr,
+        /// How many since the last time.
+        bytes: u64,
+    },
+    /// A block was verified and written.
+    Verified {
+        /// Who gave it.
+        peer: &'a PeerAddr,
+        /// Bytes of the block.
+        bytes: u64,
+    },
+    /// A source is not asked any more.
+    Left {
+        /// The source.
+        peer: &'a PeerAddr,
+        /// Why.
+        fault: &'a SourceFault,
+    },
+}
+
+/// Why a source is not asked any more.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceFault {
+    /// There is no connection to it.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// It closed the connection before all was there.
+    #[error("it closed the connection")]
+    Closed,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(#[source] io::Error),
+    /// It took the request and said nothing.
+    #[error("it does not answer")]
+    Silent,
+    /// It was silent for too long in the middle of an answer.
+    #[error("it sent nothing for {} s", .0.as_secs())]
+    Stalled(Duration),
+    /// It sends too slowly to be waited for.
+    #[error("it sends less than {} bytes a second", proto::limits::DOWNLOAD_RATE_MIN)]
+    TooSlow,
+    /// It does not have the file (any more).
+    #[error("it does not have the file")]
+    NotThere,
+    /// It answered something else than what was asked for.
+    #[error("it answered with status {0}")]
+    Status(u16),
+    /// Its answer is not understood.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// What its answer announces is not what was asked for.
+    #[error("it answered with other bytes than were asked for")]
+    OtherBytes,
+    /// It has another size than the one that is proven, or than it said before.
+    #[error("it says that the file has {said} bytes, which is not so")]
+    OtherSize {
+        /// What it says.
+        said: u64,
+    },
+    /// Its block list is wrong.
+    #[error(transparent)]
+    WrongList(#[from] ListError),
+    /// It sent a wrong block: it is banned for this transfer.
+    #[error("it sent wrong bytes (block {block})")]
+    WrongBlock {
+        /// Which one, from 0.
+        block: u32,
+    },
+}
+
+impl SourceFault {
+    /// Whether it sent what cannot be right; else it merely failed.
+    #[must_use]
+    pub fn is_lie(&self) -> bool {
+        matches!(self, Self::WrongBlock { .. } | Self::WrongList(_) | Self::OtherSize { .. })
+    }
+}
+
+/// Why a file was not fetched. What was verified so far stays in the part, except where the error says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// There is nobody to ask.
+    #[error("no other peer has it")]
+    NoSource,
+    /// Nobody is left to ask. Each failure was told to the caller.
+    #[error("none of {tried} sources gave all of it; the last one, {peer}: {fault}")]
+    AllFailed {
+        /// How many were tried.
+        tried: usize,
+        /// The one that failed last.
+        peer: PeerAddr,
+        /// How.
+        fault: SourceFault,
+        /// Each one said that it does not have the file.
+        not_found: bool,
+    },
+    /// The file is larger than any that is fetched.
+    #[error("the file has {size} bytes, and at most {FILE_BYTES_MAX} are fetched")]
+    TooLarge {
+        /// In bytes.
+        size: u64,
+    },
+    /// Another download writes the same file right now.
+    #[error("'{}' is already being downloaded", .path.display())]
+    Busy {
+        /// The target.
+        path: PathBuf,
+    },
+    /// Another file has that name already, and was not touched.
+    #[error("'{}' is there already with another content", .path.display())]
+    Exists {
+        /// The target.
+        path: PathBuf,
+    },
+    /// Something that is no regular file has that name.
+    #[error("'{}' is no regular file", .path.display())]
+    NotAFile {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The disk.
+    #[error("'{}' cannot be written: {}", .path.display(), words::disk(.source))]
+    Disk {
+        /// The target.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl FetchError {
+    fn landing(path: &Path, error: LandingError) -> Self {
+        let path = path.into();
+        match error {
+            LandingError::Busy => Self::Busy { path },
+            LandingError::Exists => Self::Exists { path },
+            LandingError::NotAFile => Self::NotAFile { path },
+            LandingError::Disk(source) => Self::Disk { path, source },
+        }
+    }
+
+    fn disk(path: &Path, source: io::Error) -> Self {
+        Self::Disk { path: path.into(), source }
+    }
+
+    /// Whether other sources, or the same ones later, may do better; else the fault is on our side.
+    #[must_use]
+    pub fn is_source_fault(&self) -> bool {
+        matches!(self, Self::NoSource | Self::AllFailed { .. } | Self::TooLarge { .. })
+    }
+}
+
+/// Fetches a file by its hash. Dropping the future gives up; what is verified stays in the part for the next time.
+///
+/// # Errors
+/// [`FetchError`]; what had the target's name before is untouched then.
+pub async fn fetch(request: &Request, progress: &dyn Progress) -> Result<Fetched, FetchError> {
+    drive::fetch(request, progress).await
+}

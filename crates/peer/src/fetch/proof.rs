@@ -1,0 +1,84 @@
+//! The size and the block list of a file, from the first source that can prove them.
+//!
+//! A size is only a claim until the last block verifies, so whoever claims it has to bring the list and that block; if they
+//! do not fit, that one source lied.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use proto::limits::SOURCE_STALLED;
+use proto::transfer::blocks::{BlockList, Layout};
+use proto::transfer::plan::SourceId;
+use proto::value::digest::Digest;
+use tokio::sync::mpsc::Receiver;
+
+use super::buffers::Buffer;
+use super::crew::Crew;
+use super::source::{Proof, Told, Wish};
+use super::{FetchError, SourceFault};
+use crate::files::on_disk;
+
+/// What is proven.
+pub(super) struct Proven {
+    pub(super) list: Arc<BlockList>,
+    /// The last block and who gave it; none of an empty file.
+    pub(super) last: Option<(SourceId, Buffer)>,
+}
+
+/// Asks one source after the other; also the next one when the last one takes its time.
+pub(super) async fn prove(
+    root: Digest,
+    crew: &mut Crew<'_>,
+    told: &mut Receiver<Told>,
+) -> Result<Proven, FetchError> {
+    let mut asked: Vec<(SourceId, Instant)> = Vec::new();
+    while !crew.is_empty() {
+        asked.retain(|(id, _)| crew.is_here(*id));
+        ask_next(crew, &mut asked);
+        match tokio::time::timeout(SOURCE_STALLED / 4, told.recv()).await {
+            Ok(Some(Told::Size(id, size))) => crew.set_size(id, size),
+            Ok(Some(Told::Proof(id, proof))) => match on_disk(move || check(root, proof)).await {
+                Ok((list, last)) => {
+                    return Ok(Proven { list: Arc::new(list), last: last.map(|buffer| (id, buffer)) });
+                }
+                Err(fault) => crew.leave(id, fault),
+            },
+            Ok(Some(Told::Gone(id, fault))) => crew.leave(id, fault),
+            Ok(Some(Told::Bytes(id, bytes))) => {
+                crew.came(id, bytes);
+            }
+            // No block was asked for yet.
+            Ok(Some(Told::Block(..)) | None) | Err(_) => {}
+        }
+    }
+    Err(crew.failed())
+}
+
+fn ask_next(crew: &mut Crew<'_>, asked: &mut Vec<(SourceId, Instant)>) {
+    let now = Instant::now();
+    if asked.iter().any(|(_, at)| now.saturating_duration_since(*at) < SOURCE_STALLED) {
+        return;
+    }
+    for (id, said) in crew.sized() {
+        if asked.iter().any(|(other, _)| *other == id) {
+            continue;
+        }
+        match Layout::new(said) {
+            Some(layout) => {
+                crew.wish(id, Wish::Proof(layout));
+                asked.push((id, now));
+                return;
+            }
+            None => crew.leave(id, SourceFault::OtherSize { said }),
+        }
+    }
+}
+
+fn check(root: Digest, proof: Proof) -> Result<(BlockList, Option<Buffer>), SourceFault> {
+    let list = BlockList::check(root, proof.layout, &proof.list)?;
+    let block = proof.layout.blocks().saturating_sub(1);
+    match &proof.last {
+        Some(buffer) if !list.verify(block, buffer.bytes()) => Err(SourceFault::WrongBlock { block }),
+        _ => Ok((list, proof.last)),
+    }
+}

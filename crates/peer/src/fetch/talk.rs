@@ -1,0 +1,204 @@
+//! HTTP with one source: requests go out, and their answers come in the same order.
+//!
+//! A body goes straight to where it belongs; only what came together with a head is copied.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use net::stream::Stream;
+use proto::transfer::answer::AnswerHead;
+use proto::value::host::PeerAddr;
+
+use super::SourceFault;
+use crate::download::Timing;
+use crate::patience::{GivenUp, Patience};
+use crate::words;
+
+/// Bytes read at once while a head is awaited.
+const HEAD_READ: usize = 16 * 1024;
+/// Interim answers (1xx) that are skipped before one answer.
+const INTERIM_MAX: usize = 8;
+/// Longest body of an answer that is of no use, in bytes, which is read so that the connection can go on.
+const USELESS_BODY_MAX: u64 = 64 * 1024;
+/// How often, at most, somebody is told that bytes came.
+const METER_INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes after which somebody is told that they came, however soon.
+const METER_BYTES: u64 = 256 * 1024;
+
+/// Hears that bytes of a body came.
+pub(super) trait Meter: Send {
+    /// So many since the last time. It must not wait for anything.
+    fn came(&mut self, bytes: u64);
+}
+
+/// A connection to a source.
+pub(super) struct Talk<M> {
+    stream: Stream,
+    timing: Timing,
+    /// Bytes that came and were not asked for yet.
+    carry: Vec<u8>,
+    patience: Patience,
+    meter: M,
+    unmetered: u64,
+    metered_at: Instant,
+    /// The last head said that nothing follows its body.
+    last: bool,
+}
+
+impl<M: Meter> Talk<M> {
+    pub(super) async fn connect(peer: &PeerAddr, timing: &Timing, meter: M) -> Result<Self, SourceFault> {
+        let (host, port) = (peer.host(), peer.port().get());
+        let connecting = Stream::connect_host(host, port, timing.connect_address, timing.connect_total);
+        let stream = connecting.await.map_err(|error| SourceFault::Unreachable(words::chain(&error)))?;
+        let now = Instant::now();
+        Ok(Self {
+            stream,
+            timing: *timing,
+            carry: Vec::new(),
+            patience: Patience::new(*timing, now),
+            meter,
+            unmetered: 0,
+            metered_at: now,
+            last: false,
+        })
+    }
+
+    /// Sends requests.
+    pub(super) async fn send(&mut self, requests: &[u8]) -> Result<(), SourceFault> {
+        let sent = self.stream.write_all(requests, self.timing.first_byte).await;
+        // Whoever closes while we write says so more clearly when we read.
+        sent.or_else(|error| match error {
+            net::stream::WriteError::Stalled => Err(SourceFault::Silent),
+            net::stream::WriteError::Io(_) => Ok(()),
+        })
+    }
+
+    /// The head of the next answer.
+    pub(super) async fn head(&mut self) -> Result<AnswerHead, SourceFault> {
+        if self.last {
+            return Err(SourceFault::Closed);
+        }
+        self.patience = Patience::new(self.timing, Instant::now());
+        for _ in 0..=INTERIM_MAX {
+            let head = self.any_head().await?;
+            if !(100..200).contains(&head.status) {
+                self.last = head.close;
+                self.patience.body_begins(Instant::now());
+                return Ok(head);
+            }
+        }
+        Err(SourceFault::Status(100))
+    }
+
+    async fn any_head(&mut self) -> Result<AnswerHead, SourceFault> {
+        loop {
+            if let Some((head, length)) = AnswerHead::parse(&self.carry)? {
+                self.carry.drain(..length);
+                return Ok(head);
+            }
+            let held = self.carry.len();
+            self.carry.resize(held + HEAD_READ, 0);
+            let mut carry = std::mem::take(&mut self.carry);
+            let came = self.read(carry.get_mut(held..).unwrap_or_default()).await;
+            carry.truncate(held + came.as_ref().copied().unwrap_or(0));
+            self.carry = carry;
+            came?;
+        }
+    }
+
+    /// The next bytes of a body: exactly as many as there is room for.
+    pub(super) async fn fill(&mut self, into: &mut [u8]) -> Result<(), SourceFault> {
+        let carried = self.carry.len().min(into.len());
+        if let Some(begun) = into.get_mut(..carried) {
+            begun.copy_from_slice(self.carry.drain(..carried).as_slice());
+            self.meter(carried);
+        }
+        let mut filled = carried;
+        while let Some(rest) = into.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let count = self.read(rest).await?;
+            self.meter(count);
+            filled += count;
+        }
+        self.meter_now();
+        Ok(())
+    }
+
+    /// Reads a body that is of no use, if the connection is worth it; whether it is.
+    pub(super) async fn skip(&mut self, length: Option<u64>) -> Result<bool, SourceFault> {
+        let Some(length) = length.filter(|length| *length <= USELESS_BODY_MAX) else { return Ok(false) };
+        let mut useless = vec![0; usize::try_from(length).unwrap_or(0)];
+        self.fill(&mut useless).await?;
+        Ok(true)
+    }
+
+    /// Waits until the source closes, or says something although nobody asked.
+    pub(super) async fn idle(&mut self) -> SourceFault {
+        if !self.carry.is_empty() {
+            return SourceFault::OtherBytes;
+        }
+        let mut byte = [0];
+        loop {
+            if let Err(error) = self.stream.readable().await {
+                return SourceFault::Broken(error);
+            }
+            match self.stream.try_read(&mut byte) {
+                Ok(0) => return SourceFault::Closed,
+                Ok(_) => return SourceFault::OtherBytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return SourceFault::Broken(error),
+            }
+        }
+    }
+
+    async fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceFault> {
+        loop {
+            let wake = self.patience.wake();
+            let came = tokio::select! {
+                // What is there counts, even if it is late.
+                biased;
+                ready = self.stream.readable() => match ready {
+                    Ok(()) => self.stream.try_read(into),
+                    Err(error) => Err(error),
+                },
+                () = tokio::time::sleep_until(wake.into()) => Err(io::ErrorKind::WouldBlock.into()),
+            };
+            match came {
+                Ok(0) => return Err(SourceFault::Closed),
+                Ok(count) => self.patience.took(count, Instant::now()),
+                Err(ref error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(SourceFault::Closed);
+                }
+                Err(error) => return Err(SourceFault::Broken(error)),
+            }
+            if let Some(given_up) = self.patience.verdict(Instant::now()) {
+                return Err(fault_of(given_up));
+            }
+            if let Ok(count) = came {
+                return Ok(count);
+            }
+        }
+    }
+
+    fn meter(&mut self, bytes: usize) {
+        self.unmetered += bytes as u64;
+        if self.unmetered >= METER_BYTES || self.metered_at.elapsed() >= METER_INTERVAL {
+            self.meter_now();
+        }
+    }
+
+    fn meter_now(&mut self) {
+        if self.unmetered > 0 {
+            self.meter.came(std::mem::take(&mut self.unmetered));
+            self.metered_at = Instant::now();
+        }
+    }
+}
+
+fn fault_of(given_up: GivenUp) -> SourceFault {
+    match given_up {
+        GivenUp::Silent => SourceFault::Silent,
+        GivenUp::Stalled(silence) => SourceFault::Stalled(silence),
+        GivenUp::TooSlow => SourceFault::TooSlow,
+    }
+}
