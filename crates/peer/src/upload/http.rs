@@ -16,6 +16,7 @@ use proto::http::answer::{self, Failure, Frame};
 use proto::http::decoder::{Decoded, RequestDecoder};
 use proto::http::refusal::Refusal;
 use proto::http::request::Request;
+use proto::http::status::Status;
 use proto::limits::{
     HTTP_IDLE, HTTP_TOGETHER, LINGER, UPLOAD_STALL, UPLOAD_TURN, UPLOADS_MAX, UPLOADS_PER_ADDRESS,
     WRITE_STALL,
@@ -117,7 +118,7 @@ struct Session<'a> {
     _permit: Permit,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     async fn converse(&mut self) -> End {
         loop {
             let step = match self.decoder.poll(Instant::now()) {
@@ -172,25 +173,15 @@ impl Session<'_> {
     async fn answer(&mut self, request: Request) -> Result<(), End> {
         let frame =
             Frame { date: SystemTime::now(), keep_alive: request.keep_alive && !self.stop.is_stopped() };
-        let content = Arc::clone(&self.uploads.content);
         // Whether the host that the request names is one of ours would be asked here.
-        let (request, prepared) = spawn_blocking(move || {
-            let prepared = prepared::prepare(&*content, &request, frame);
-            (request, prepared)
-        })
-        .await
-        // It does not panic; it is lost only when the runtime goes down.
-        .map_err(|_| End::Reset)?;
-        let Prepared { head, body, status } = prepared;
-        let answered = HttpAnswer::new(&request, status, body.as_ref().map_or(0, Body::len));
+        let request = Arc::new(request);
+        let Prepared { head, body, status } = self.prepare(&request, frame).await?;
         match body {
-            Some(body) if body.len() > HTTP_TOGETHER as u64 => {
-                self.send_large(&request, frame, &head, body, answered).await?;
-            }
+            Some(body) if body.is_large() => self.send_large(&request, frame, head, body, status).await?,
             body => {
                 self.out.extend_from_slice(&head);
                 self.out.extend_from_slice(body.as_ref().map_or(&[], Body::in_memory));
-                self.answered.push(answered);
+                self.answered.push(HttpAnswer::new(&request, status, body.as_ref().map_or(0, Body::len)));
                 if self.out.len() >= HTTP_TOGETHER {
                     self.flush().await?;
                 }
@@ -200,44 +191,71 @@ impl Session<'_> {
         if frame.keep_alive { Ok(()) } else { self.end().await }
     }
 
+    async fn prepare(&self, request: &Arc<Request>, frame: Frame) -> Result<Prepared, End> {
+        let (content, request) = (Arc::clone(&self.uploads.content), Arc::clone(request));
+        let prepared = spawn_blocking(move || prepared::prepare(&*content, &request, frame)).await;
+        // It does not panic; it is lost only when the runtime goes down.
+        prepared.map_err(|_| End::Reset)
+    }
+
     async fn send_large(
         &mut self,
-        request: &Request,
+        request: &Arc<Request>,
         frame: Frame,
-        head: &[u8],
+        head: Vec<u8>,
         body: Body,
-        answered: HttpAnswer,
+        status: Status,
     ) -> Result<(), End> {
         // Nobody waits for an earlier answer while we wait for a place.
         self.flush().await?;
         let uploads = self.uploads;
-        let place = tokio::select! {
-            place = uploads.places.acquire(self.source.ip()) => place,
-            () = tokio::time::sleep(UPLOAD_TURN) => None,
-            () = self.stop.stopped() => return Err(End::Orderly),
+        let (place, head, body, status) = match uploads.places.acquire_now(self.source.ip()) {
+            Some(place) => (place, head, Some(body), status),
+            None => {
+                // Those who wait hold no file open.
+                drop(body);
+                let Some(place) = self.wait_for_place().await? else { return self.say_busy(request, frame) };
+                let again = self.prepare(request, frame).await?;
+                (place, again.head, again.body, again.status)
+            }
         };
-        let Some(place) = place else {
-            let busy = Failure::Busy { retry_after: Duration::from_secs(fastrand::u64(RETRY_AFTER)) };
-            answer::write_failure(busy, request.method, frame, &mut self.out);
-            self.answered.push(HttpAnswer::new(request, busy.status(), 0));
-            return Ok(());
-        };
-        let sent = self.send_body(head, body, place).await;
+        let answered = HttpAnswer::new(request, status, body.as_ref().map_or(0, Body::len));
+        let sent = self.send_body(&head, body, place).await;
         let done = sent.is_ok();
         self.tell(answered, sent.err());
         if done { Ok(()) } else { Err(End::Reset) }
     }
 
-    async fn send_body(&mut self, head: &[u8], body: Body, _place: Place<'_>) -> Result<(), SendFileError> {
+    async fn wait_for_place(&self) -> Result<Option<Place<'a>>, End> {
+        let uploads = self.uploads;
+        tokio::select! {
+            place = uploads.places.acquire(self.source.ip()) => Ok(place),
+            () = tokio::time::sleep(UPLOAD_TURN) => Ok(None),
+            () = self.stop.stopped() => Err(End::Orderly),
+        }
+    }
+
+    fn say_busy(&mut self, request: &Request, frame: Frame) -> Result<(), End> {
+        let busy = Failure::Busy { retry_after: Duration::from_secs(fastrand::u64(RETRY_AFTER)) };
+        answer::write_failure(busy, request.method, frame, &mut self.out);
+        self.answered.push(HttpAnswer::new(request, busy.status(), 0));
+        Ok(())
+    }
+
+    async fn send_body(
+        &mut self,
+        head: &[u8],
+        body: Option<Body>,
+        _place: Place<'_>,
+    ) -> Result<(), SendFileError> {
         self.stream.write_all(head, UPLOAD_STALL).await?;
         match body {
-            Body::File { file, bytes } => {
+            None => Ok(()),
+            Some(Body::File { file, bytes }) => {
                 let length = bytes.end.saturating_sub(bytes.start);
                 self.stream.send_file(file, bytes.start, length, UPLOAD_STALL).await
             }
-            Body::Memory { .. } | Body::Read(_) => {
-                Ok(self.stream.write_all(body.in_memory(), UPLOAD_STALL).await?)
-            }
+            Some(body) => Ok(self.stream.write_all(body.in_memory(), UPLOAD_STALL).await?),
         }
     }
 

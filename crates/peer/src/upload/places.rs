@@ -42,6 +42,14 @@ impl Places {
         Self { all: Semaphore::new(all), per_address, by_network: Mutex::default() }
     }
 
+    /// A place, if one is free.
+    pub(super) fn acquire_now(&self, source: IpAddr) -> Option<Place<'_>> {
+        let (user, own) = self.user(source);
+        let one_of_address = own.try_acquire_owned().ok()?;
+        let one_of_all = self.all.try_acquire().ok()?;
+        Some(Place { _one_of_all: one_of_all, _one_of_address: one_of_address, _user: user })
+    }
+
     /// Waits for a place. Safe to cancel. `None` never happens: no semaphore is closed.
     pub(super) async fn acquire(&self, source: IpAddr) -> Option<Place<'_>> {
         let (user, own) = self.user(source);
@@ -95,10 +103,11 @@ mod tests {
         let first = places.acquire(greedy).await.unwrap();
         let second = places.acquire(greedy).await.unwrap();
         assert!(tokio::time::timeout(MOMENT, places.acquire(greedy)).await.is_err());
+        assert!(places.acquire_now(greedy).is_none());
         let third = tokio::time::timeout(LIMIT, places.acquire(other)).await.unwrap().unwrap();
         assert!(tokio::time::timeout(MOMENT, places.acquire(other)).await.is_err());
         drop(first);
-        let again = tokio::time::timeout(LIMIT, places.acquire(greedy)).await.unwrap().unwrap();
+        let again = places.acquire_now(greedy).unwrap();
         assert_eq!(places.known().len(), 2);
         drop((second, third, again));
         assert!(places.known().is_empty());

@@ -44,6 +44,11 @@ impl Body {
         }
     }
 
+    /// It does not travel with its head.
+    pub(super) fn is_large(&self) -> bool {
+        self.len() > HTTP_TOGETHER as u64
+    }
+
     /// What of it is in memory.
     pub(super) fn in_memory(&self) -> &[u8] {
         match self {
