@@ -264,6 +264,14 @@ async fn every_status_on_one_connection() {
             assert!(!answer.head.contains(leak), "{}", answer.head);
         }
     }
+    server.told.wait_for("target: Hash").await;
+}
+
+#[tokio::test]
+async fn a_head_says_all_that_is_needed_to_go_on_later() {
+    let server = serve();
+    let mut client = Client::connect(&server).await;
+    let two = hex(2);
     let answer = client.ask("HEAD", &format!("/hash/{two}"), "").await;
     assert_eq!(answer.header("Content-Length"), Some("3000001"));
     assert_eq!(answer.header("ETag"), Some(&*format!("\"{two}\"")));
@@ -274,7 +282,6 @@ async fn every_status_on_one_connection() {
     assert_eq!(answer.header("Content-Type"), Some("text/plain"));
     assert_eq!((answer.header("ETag"), answer.header("Connection")), (None, Some("close")));
     assert_eq!(client.rest().await, (Vec::new(), true));
-    server.told.wait_for("target: Hash").await;
 }
 
 #[tokio::test]

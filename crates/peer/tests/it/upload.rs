@@ -158,6 +158,18 @@ async fn refusals_come_in_the_framing_of_the_request() {
 }
 
 #[tokio::test]
+async fn the_same_port_speaks_http() {
+    let server = serve(|_| {});
+    let request = "GET /rfc/1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    let (head, rest) = ask(server.address, request.as_bytes()).await;
+    assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&head));
+    assert!([head, rest].concat().ends_with(TEXT));
+    let (answer, _) = ask(server.address, b"GET / HTTP/1.1\r\n\r\n").await;
+    assert!(answer.starts_with(b"HTTP/1.1 400 Bad Request\r\n"), "{}", String::from_utf8_lossy(&answer));
+    server.told.wait_for("HttpRefused").await;
+}
+
+#[tokio::test]
 async fn links_fifos_and_folders_are_never_served() {
     let server = serve(|folder| {
         let path = |name: &str| folder.join(name);
