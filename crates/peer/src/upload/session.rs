@@ -24,7 +24,6 @@ use crate::files;
 use crate::notice::{Notice, UploadOutcome};
 use crate::shares::ToSend;
 
-/// Bytes of a file that travel in one write with the head, where head and body go together. Some programs read once.
 /// Said to programs that take a peer for the index.
 const NOT_THE_INDEX: Reason =
     Reason::NotServedHere("ADD, LOOKUP and LIST are for the index; this is a peer's upload server");
