@@ -6,10 +6,11 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use proto::escape;
-use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::exit::Failure;
+
+mod json_line;
 
 /// How a command shows its results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +40,7 @@ impl Out {
     }
 
     /// One result: a line for people, or the object that says the same.
-    pub fn result(self, line: impl Display, object: &impl Serialize) {
+    pub fn result(self, line: impl Display, object: &Value) {
         match self.format {
             Format::Text => self.line(line),
             Format::Json => self.object(object),
@@ -59,10 +60,8 @@ impl Out {
     }
 
     /// A JSON object on a line.
-    pub fn object(self, object: &impl Serialize) {
-        let mut out = io::stdout().lock();
-        let written = serde_json::to_writer(&mut out, object).map_err(io::Error::from);
-        settle(written.and_then(|()| writeln!(out)));
+    pub fn object(self, object: &Value) {
+        self.line(json_line::JsonLine(object));
     }
 
     /// Bytes from the network, line ends kept, every other control character escaped.
@@ -114,6 +113,11 @@ pub fn install_panic_message() {
         let cause = panic.payload_as_str().unwrap_or("no message");
         eprintln!("p2pci: internal error at {place}: {cause}. Please report this line.");
     }));
+}
+
+/// Whether a person watches standard error.
+pub fn errors_are_watched() -> bool {
+    io::IsTerminal::is_terminal(&io::stderr())
 }
 
 /// Standard output as a place for a file's bytes.

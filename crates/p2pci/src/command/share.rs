@@ -29,13 +29,14 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
         0 => format!("Sharing {files} file{plural} of {dir} on port {port}"),
         _ => format!("Sharing {files} file{plural} of {dir} on port {port} ({})", skipped_in_words(&skipped)),
     };
-    out.result(
-        line,
-        &json!({
-            "type": "sharing", "dir": dir.to_string(), "files": files, "skipped": skipped.len(),
-            "host": args.uploads.host, "port": port,
-        }),
-    );
+    let mut object = json!({
+        "type": "sharing", "dir": dir.to_string(), "files": files, "skipped": skipped.len(), "port": port,
+    });
+    // Without --host it is the address towards the index, which is known only once there is a connection.
+    if let Some(host) = &args.uploads.host {
+        object["host"] = host.as_str().into();
+    }
+    out.result(line, &object);
     signals::interrupted().await;
     out.remark("Stopping: running uploads may end first");
     tokio::select! {

@@ -51,7 +51,7 @@ fn stamped(mut object: Value) -> Value {
     object
 }
 
-/// A request as text; JSON escapes what a terminal must not see.
+/// A request as text; what a terminal must not see is escaped where objects are printed.
 fn text(raw: &[u8]) -> String {
     String::from_utf8_lossy(raw).into_owned()
 }
