@@ -143,6 +143,9 @@ impl Transfer<'_> {
             }
             let happened = self.select().await;
             flow = self.apply(happened);
+            if flow.is_continue() {
+                flow = self.close();
+            }
         }
     }
 
@@ -240,17 +243,17 @@ impl Transfer<'_> {
         self.on(event)
     }
 
-    /// Tells the plan, and does what it says.
-    fn on(&mut self, event: plan::Event) -> Flow {
-        self.plan_on(event)?;
-        if !self.complete && self.crew.is_complete() {
-            self.complete = true;
-            self.plan_on(plan::Event::NoMoreSources)?;
+    /// Once everybody has been heard: whoever is not in the plan by now never will be.
+    fn close(&mut self) -> Flow {
+        if self.complete || !self.crew.is_complete() {
+            return ControlFlow::Continue(());
         }
-        ControlFlow::Continue(())
+        self.complete = true;
+        self.on(plan::Event::NoMoreSources)
     }
 
-    fn plan_on(&mut self, event: plan::Event) -> Flow {
+    /// Tells the plan, and does what it says.
+    fn on(&mut self, event: plan::Event) -> Flow {
         for action in self.plan.on(event, Instant::now()) {
             match action {
                 Action::Fetch(id, run) => self.crew.wish(id, Wish::Blocks(self.layout, run)),

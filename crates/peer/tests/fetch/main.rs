@@ -1,0 +1,6 @@
+//! Verified downloads from scripted sources in HTTP, over loopback.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod resume;
+mod servers;
+mod sources;
