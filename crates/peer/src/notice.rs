@@ -13,6 +13,8 @@ use proto::value::number::RfcNumber;
 use proto::wire::refusal::Reason;
 use proto::wire::status::StatusCode;
 
+pub use crate::shares::ShareNotice;
+
 /// Hears what happens. Called from the tasks that work, so it must not wait for anything.
 pub trait Observer: Send + Sync {
     /// Something happened.
@@ -60,6 +62,8 @@ pub enum Notice {
     },
     /// On the link to the index.
     Link(LinkNotice),
+    /// About what is shared.
+    Shares(ShareNotice),
 }
 
 /// An answer in HTTP.

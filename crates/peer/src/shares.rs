@@ -1,140 +1,82 @@
-//! Which files are shared: a table from numbers to files of open folders.
+//! Which files are shared: the one table of names, hashes and numbers, and the threads that keep it true.
 //!
-//! What a request names is a number, and only this table turns it into a file: there is no path to be joined, so there is none
-//! to be escaped from.
+//! What a request names is looked up here, and only this table turns it into a file: there is no path to be joined, so there
+//! is none to be escaped from. Files are opened beneath the root that they were found in, and what is known of a file holds only
+//! as long as its device, inode, size and time of modification stay as they are. Nothing is ever written into a shared folder.
+//!
+//! A root is walked by `scan`, under the rules of `rules`; `hashing` works behind it, with `lists` and `cache` for what it
+//! finds out; `watch` looks again at what changes; `changes` tells an index about it.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::SystemTime;
+use std::path::Path;
+use std::sync::Arc;
+use std::{fmt, io};
 
-use proto::rfc_text::{self, HEADING_BYTES};
+use proto::value::digest::Digest;
+use proto::value::file_name::FileName;
 use proto::value::number::RfcNumber;
-use proto::value::title::Title;
 
-use crate::files::{self, Folder, OpenError, OpenFile};
+use crate::files;
+use crate::notice::Observer;
 
-/// The files that are shared. To be kept in an `Arc`; all methods that touch files block.
-#[derive(Debug, Default)]
+mod beneath;
+mod cache;
+mod catalog;
+mod changes;
+mod file;
+mod hashing;
+mod lists;
+mod notice;
+mod numbers;
+mod publish;
+mod roots;
+mod rules;
+mod scan;
+mod table;
+mod watch;
+
+pub use self::cache::CacheError;
+pub use self::changes::Changes;
+pub use self::file::{Change, Opened, SharedFile};
+pub use self::notice::ShareNotice;
+pub use self::numbers::{ScanError, ShareError, Shared, SkipReason, Skipped};
+pub use self::publish::{CacheFolder, Options, Preview, Published, preview};
+pub use self::roots::{Prefix, PublishError, Root};
+pub use self::rules::{IGNORE_FILE, Skip, Skips};
+
+use self::catalog::Taken;
+use self::numbers::Numbers;
+use self::publish::Threads;
+use self::table::Table;
+
+/// The files that are shared: texts with a number that were named by hand or by their folder, and published trees. To be kept
+/// in an `Arc`; all methods that touch files block. Dropping it ends its threads, which takes as long as one block of a file.
+#[derive(Default)]
 pub struct ShareTable {
-    entries: RwLock<BTreeMap<RfcNumber, Entry>>,
+    numbers: Numbers,
+    table: Arc<Table>,
+    threads: Threads,
 }
 
-#[derive(Debug, Clone)]
-struct Entry {
-    folder: Folder,
-    file_name: OsString,
-    title: Arc<str>,
-    length: u64,
-    modified: SystemTime,
-}
-
-/// A file that is shared.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shared {
-    /// Its number.
-    pub number: RfcNumber,
-    /// Its title, valid for the wire.
-    pub title: Arc<str>,
-    /// Its name in its folder.
-    pub file_name: String,
-    /// Its length in bytes when it was last looked at.
-    pub length: u64,
-    /// When it was last modified, when it was last looked at.
-    pub modified: SystemTime,
-}
-
-/// Something in a folder that is not shared.
-#[derive(Debug)]
-pub struct Skipped {
-    /// Its name: any characters.
-    pub name: String,
-    /// Why.
-    pub why: SkipReason,
-}
-
-/// Why something in a folder is not shared.
-#[derive(Debug, thiserror::Error)]
-pub enum SkipReason {
-    /// Named like a text of an RFC, but without a number that can be one.
-    #[error("no number")]
-    NoNumber,
-    /// Not named `rfcN.txt`.
-    #[error("its name is not rfcN.txt")]
-    OtherName,
-    /// A symbolic link, a folder, a FIFO, a device.
-    #[error("it is no regular file")]
-    NotRegular,
-    /// Another file of the folder has the same number.
-    #[error("'{kept}' has the same number")]
-    SameNumber {
-        /// The file that is shared.
-        kept: String,
-    },
-    /// It cannot be opened or read.
-    #[error("it cannot be read: {0}")]
-    Unreadable(#[source] io::Error),
-}
-
-/// Why a folder cannot be shared.
-#[derive(Debug, thiserror::Error)]
-pub enum ScanError {
-    /// There is no such folder.
-    #[error("there is no folder '{}'", .0.display())]
-    NotThere(PathBuf),
-    /// It is something else.
-    #[error("'{}' is no folder", .0.display())]
-    NotAFolder(PathBuf),
-    /// Anything else.
-    #[error("the folder '{}' cannot be read: {source}", .path.display())]
-    Io {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// Why one file cannot be shared.
-#[derive(Debug, thiserror::Error)]
-pub enum ShareError {
-    /// There is no such file.
-    #[error("there is no rfc{number}.txt in '{}'", .folder.display())]
-    NotThere {
-        /// The number that was asked for.
-        number: RfcNumber,
-        /// Where it was looked for.
-        folder: PathBuf,
-    },
-    /// A symbolic link, a folder, a FIFO, a device.
-    #[error("rfc{number}.txt in '{}' is no regular file", .folder.display())]
-    NotRegular {
-        /// The number that was asked for.
-        number: RfcNumber,
-        /// Where it was looked for.
-        folder: PathBuf,
-    },
-    /// The folder or the file cannot be read.
-    #[error("rfc{number}.txt in '{}' cannot be read: {source}", .folder.display())]
-    Io {
-        /// The number that was asked for.
-        number: RfcNumber,
-        /// Where it was looked for.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// A shared file, open.
+/// A numbered file, open.
 #[derive(Debug)]
 pub(crate) struct ToSend {
-    pub(crate) file: File,
+    pub(crate) file: Arc<std::fs::File>,
     pub(crate) length: u64,
-    pub(crate) modified: SystemTime,
+    pub(crate) modified: std::time::SystemTime,
+}
+
+/// Why a fetched file is not shared.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// A published file has that name.
+    #[error("another file is shared under that name")]
+    SameName,
+    /// The table is full.
+    #[error("too many files are shared")]
+    TooMany,
+    /// It cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// Makes a folder to be shared, and those above it; `true` when it was not there before. Blocks.
@@ -152,26 +94,98 @@ impl ShareTable {
         Self::default()
     }
 
+    /// Shares folders and files with everything in them, and keeps doing so: hashing goes on behind, and changes are found.
+    /// The table is usable at once. May be called again for more; the roots that come first win where names or numbers are the
+    /// same. Blocks while the folders are walked.
+    ///
+    /// # Errors
+    /// [`PublishError`] for the first root that cannot be shared; none is then.
+    pub fn publish(
+        &self,
+        roots: &[Root],
+        options: &Options,
+        observer: &Arc<dyn Observer>,
+    ) -> Result<Published, PublishError> {
+        self.threads.publish(&self.table, roots, options, observer)
+    }
+
+    /// Shares a file that was fetched: by its hash, which is not computed again, and by its name unless something published has
+    /// it. `blocks` is its block list, 32 bytes for each block, empty for a file of at most one block. Blocks.
+    ///
+    /// # Errors
+    /// [`CopyError`]; the table is unchanged then.
+    pub fn add_copy(
+        &self,
+        path: &Path,
+        name: FileName<'_>,
+        hash: Digest,
+        blocks: &Arc<[u8]>,
+    ) -> Result<(), CopyError> {
+        let (taken, stamp) = self.table.add_copy(path, name.as_str(), hash)?;
+        match taken {
+            Taken::SameName => Err(CopyError::SameName),
+            Taken::Full => Err(CopyError::TooMany),
+            Taken::New | Taken::Known => {
+                self.table.lists.keep(stamp, hash, blocks);
+                Ok(())
+            }
+        }
+    }
+
+    /// The changes from now on. Take this first and [`Self::snapshot`] then, and nothing is missed.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes::new(Arc::clone(&self.table), self.table.listen())
+    }
+
+    /// Every file that has a name, in the order of names.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<SharedFile> {
+        self.table.snapshot()
+    }
+
+    /// Opens the file of a name, whether it is hashed or not; asking for one that is not moves it to the front. `None` when
+    /// nothing of that name is shared, or it cannot be opened. Blocks.
+    #[must_use]
+    pub fn open_name(&self, name: FileName<'_>) -> Option<Opened> {
+        self.table.open_name(name.as_str())
+    }
+
+    /// Opens a file with this content. Blocks.
+    #[must_use]
+    pub fn open_hash(&self, hash: &Digest) -> Option<Opened> {
+        self.table.open_hash(hash)
+    }
+
+    /// Opens the file of a number. Blocks.
+    #[must_use]
+    pub fn open_number(&self, number: RfcNumber) -> Option<Opened> {
+        self.table.open_number(number).or_else(|| {
+            let files::OpenFile { file, length, modified } = self.numbers.open(number)?;
+            let name = proto::rfc_text::file_name_of(number).into();
+            Some(Opened { file: Arc::new(file), size: length, modified, hash: None, name })
+        })
+    }
+
+    /// The block list of a file with this content: 32 bytes for each block, empty for a file of at most one block. `None` when
+    /// there is no such file, or when the list has to be computed again, which begins with the question. Blocks.
+    #[must_use]
+    pub fn blocks(&self, hash: &Digest) -> Option<Arc<[u8]>> {
+        self.table.blocks(hash)
+    }
+
+    /// Moves a file to the front of those that wait to be hashed; whether there is such a file and it has no hash yet.
+    pub fn demand(&self, name: FileName<'_>) -> bool {
+        self.table.demand(name.as_str())
+    }
+
     /// Shares each `rfcN.txt` that is a regular file of the folder itself, and tells what was skipped. Of two names for one
     /// number the first in sorted order is shared. What is in the table already stays, or is replaced number by number. Blocks.
     ///
     /// # Errors
     /// [`ScanError`] when the folder as a whole cannot be read; nothing is shared then.
     pub fn scan(&self, folder: &Path) -> Result<(Vec<Shared>, Vec<Skipped>), ScanError> {
-        let failed = |source| scan_error(folder, source);
-        let open = Folder::open(folder).map_err(failed)?;
-        let mut found: BTreeMap<RfcNumber, Entry> = BTreeMap::new();
-        let mut skipped = Vec::new();
-        for name in open.names().map_err(failed)? {
-            let shown = name.to_string_lossy().into_owned();
-            match consider(&open, &name, &found) {
-                Ok((number, entry)) => drop(found.insert(number, entry)),
-                Err(why) => skipped.push(Skipped { name: shown, why }),
-            }
-        }
-        let shared = found.iter().map(|(number, entry)| shown(*number, entry)).collect();
-        self.write().extend(found);
-        Ok((shared, skipped))
+        self.numbers.scan(folder)
     }
 
     /// Shares one file of a folder, whatever the case of its name. The title is tamed for the wire; without one, or with
@@ -185,195 +199,51 @@ impl ShareTable {
         number: RfcNumber,
         title: Option<&str>,
     ) -> Result<Shared, ShareError> {
-        let failed = |source| ShareError::Io { number, folder: folder.into(), source };
-        let not_there = || ShareError::NotThere { number, folder: folder.into() };
-        let open = Folder::open(folder).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => not_there(),
-            _ => failed(error),
-        })?;
-        let names = open.names().map_err(failed)?;
-        let named = |name: &OsString| name.to_str().and_then(rfc_text::number_of) == Some(number);
-        let name = names.into_iter().find(named).ok_or_else(not_there)?;
-        let mut entry = look(&open, &name, number).map_err(|error| match error {
-            OpenError::NotRegular => ShareError::NotRegular { number, folder: folder.into() },
-            OpenError::Io(source) => failed(source),
-        })?;
-        if let Some(title) = title.and_then(Title::tamed) {
-            entry.title = title.into();
-        }
-        let shared = shown(number, &entry);
-        self.write().insert(number, entry);
-        Ok(shared)
+        self.numbers.add_number(folder, number, title)
     }
 
-    /// Everything that is shared, by number.
+    /// Everything that has a number, by number; a published file comes before one that was named by hand.
     #[must_use]
     pub fn list(&self) -> Vec<Shared> {
-        self.read().iter().map(|(number, entry)| shown(*number, entry)).collect()
+        let mut all: std::collections::BTreeMap<_, _> =
+            self.numbers.list().into_iter().map(|shared| (shared.number, shared)).collect();
+        let catalog = self.table.read();
+        for (number, name) in catalog.all_numbered() {
+            if let Some(SharedFile { size, modified, title: Some(title), .. }) = catalog.shown(name) {
+                let file_name = name.rsplit('/').next().unwrap_or(name).to_owned();
+                all.insert(number, Shared { number, title, file_name, length: size, modified });
+            }
+        }
+        all.into_values().collect()
     }
 
     /// How many files are shared.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.read().len()
+        self.numbers.len() + self.table.read().len()
     }
 
     /// Whether nothing is shared.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.read().is_empty()
+        self.len() == 0
     }
 
     /// Opens the file of a number; `None` when it is not shared or no longer a readable regular file. Blocks.
     pub(crate) fn open(&self, number: RfcNumber) -> Option<ToSend> {
-        // Copied out: no lock is held while the disk works.
-        let entry = self.read().get(&number).cloned()?;
-        let OpenFile { file, length, modified } = entry.folder.open_regular(&entry.file_name).ok()?;
-        Some(ToSend { file, length, modified })
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<RfcNumber, Entry>> {
-        // Every change is one call of the map's own, so a panic elsewhere leaves nothing half done.
-        self.entries.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<RfcNumber, Entry>> {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+        let Opened { file, size, modified, .. } = self.open_number(number)?;
+        Some(ToSend { file, length: size, modified })
     }
 }
 
-fn shown(number: RfcNumber, entry: &Entry) -> Shared {
-    Shared {
-        number,
-        title: Arc::clone(&entry.title),
-        file_name: entry.file_name.to_string_lossy().into_owned(),
-        length: entry.length,
-        modified: entry.modified,
+impl fmt::Debug for ShareTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShareTable").field("files", &self.len()).finish_non_exhaustive()
     }
 }
 
-fn consider(
-    folder: &Folder,
-    name: &OsStr,
-    found: &BTreeMap<RfcNumber, Entry>,
-) -> Result<(RfcNumber, Entry), SkipReason> {
-    let text = name.to_str().unwrap_or_default();
-    let number = rfc_text::number_of(text).ok_or_else(|| no_number(text))?;
-    if let Some(kept) = found.get(&number) {
-        return Err(SkipReason::SameNumber { kept: kept.file_name.to_string_lossy().into_owned() });
-    }
-    match look(folder, name, number) {
-        Ok(entry) => Ok((number, entry)),
-        Err(OpenError::NotRegular) => Err(SkipReason::NotRegular),
-        Err(OpenError::Io(error)) => Err(SkipReason::Unreadable(error)),
-    }
-}
-
-fn no_number(name: &str) -> SkipReason {
-    let lower = name.to_ascii_lowercase();
-    match lower.starts_with("rfc") && lower.ends_with(".txt") {
-        true => SkipReason::NoNumber,
-        false => SkipReason::OtherName,
-    }
-}
-
-fn look(folder: &Folder, name: &OsStr, number: RfcNumber) -> Result<Entry, OpenError> {
-    let OpenFile { file, length, modified } = folder.open_regular(name)?;
-    let title = rfc_text::title_of(&files::beginning(&file, HEADING_BYTES)?, number).into();
-    Ok(Entry { folder: folder.clone(), file_name: name.to_owned(), title, length, modified })
-}
-
-fn scan_error(folder: &Path, source: io::Error) -> ScanError {
-    match source.kind() {
-        io::ErrorKind::NotFound => ScanError::NotThere(folder.into()),
-        io::ErrorKind::NotADirectory => ScanError::NotAFolder(folder.into()),
-        _ => ScanError::Io { path: folder.into(), source },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn number(number: u32) -> RfcNumber {
-        RfcNumber::new(number).unwrap()
-    }
-
-    #[test]
-    fn only_regular_files_with_a_number_are_shared() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("rfc1.txt"), "Network Working Group\n\n\n          Host Software\n").unwrap();
-        for name in ["RFC2.TXT", "rfc2.txt", "rfc17a.txt", "notes.md"] {
-            std::fs::write(path(name), "x").unwrap();
-        }
-        std::fs::create_dir(path("rfc3.txt")).unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", path("rfc4.txt")).unwrap();
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            path("rfc5.txt"),
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::from_raw_mode(0o600),
-            0,
-        )
-        .unwrap();
-        let table = ShareTable::new();
-        let (shared, skipped) = table.scan(folder.path()).unwrap();
-        let shared: Vec<_> = shared.iter().map(|s| (s.number.get(), &*s.title, &*s.file_name)).collect();
-        assert_eq!(shared, [(1, "Host Software", "rfc1.txt"), (2, "RFC 2", "RFC2.TXT")]);
-        let skipped: Vec<_> = skipped.iter().map(|s| format!("{}: {}", s.name, s.why)).collect();
-        assert_eq!(
-            skipped,
-            [
-                "notes.md: its name is not rfcN.txt",
-                "rfc17a.txt: no number",
-                "rfc2.txt: 'RFC2.TXT' has the same number",
-                "rfc3.txt: it is no regular file",
-                "rfc4.txt: it is no regular file",
-                "rfc5.txt: it is no regular file",
-            ]
-        );
-        assert_eq!(table.len(), 2);
-    }
-
-    #[test]
-    fn a_file_that_became_a_link_is_not_opened() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rfc1.txt");
-        std::fs::write(&path, "text").unwrap();
-        let table = ShareTable::new();
-        table.scan(folder.path()).unwrap();
-        assert_eq!(table.open(number(1)).unwrap().length, 4);
-        assert!(table.open(number(2)).is_none());
-        std::fs::remove_file(&path).unwrap();
-        assert!(table.open(number(1)).is_none());
-        std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
-        assert!(table.open(number(1)).is_none());
-    }
-
-    #[test]
-    fn one_number_is_added_with_a_title_that_can_travel() {
-        let folder = tempfile::tempdir().unwrap();
-        let table = ShareTable::new();
-        let missing = table.add_number(folder.path(), number(9), Some("x")).unwrap_err();
-        assert!(missing.to_string().starts_with("there is no rfc9.txt in '"), "{missing}");
-        std::fs::write(folder.path().join("rfc9.txt"), "text").unwrap();
-        let title = |title| table.add_number(folder.path(), number(9), title).unwrap().title;
-        assert_eq!(&*title(Some("a\x1b\r\nb")), "a b");
-        assert_eq!(&*title(Some(" \r\n")), "RFC 9");
-        assert_eq!(&*title(None), "RFC 9");
-        assert_eq!(table.list().len(), 1);
-    }
-
-    #[test]
-    fn a_folder_that_is_none_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        let table = ShareTable::new();
-        assert!(matches!(table.scan(&folder.path().join("none")), Err(ScanError::NotThere(_))));
-        assert!(matches!(table.scan(&file), Err(ScanError::NotAFolder(_))));
-        assert!(make_folder(&folder.path().join("new/rfc")).unwrap());
-        assert!(!make_folder(&folder.path().join("new/rfc")).unwrap());
+impl Drop for ShareTable {
+    fn drop(&mut self) {
+        self.threads.stop(&self.table);
     }
 }

@@ -84,6 +84,18 @@ pub const GET_HEAD_ALONE: Duration = Duration::from_millis(100);
 pub const RECORDS_PER_SESSION_MAX: usize = 100_000;
 /// Most records of an index.
 pub const RECORDS_MAX: usize = 20_000_000;
+/// Most files that a peer shares: what is above is left out and counted.
+pub const SHARED_FILES_MAX: usize = 1_000_000;
+/// Bytes of block lists that a peer holds in memory: those of 512 GiB of files.
+pub const BLOCK_LISTS_HELD: usize = 16 * 1024 * 1024;
+/// A file that was not modified for this long is taken to be written; a younger one waits to be hashed.
+pub const QUIET_FILE: Duration = Duration::from_millis(100);
+/// How long after a change its folder is looked at, so that many changes are looked at together.
+pub const WATCH_DEBOUNCE: Duration = Duration::from_millis(50);
+/// Pause between two looks at everything that is shared, for what no watcher tells.
+pub const RESCAN: Duration = Duration::from_secs(60);
+/// Changed paths that are looked at one by one; above, everything is looked at.
+pub const WATCH_PATHS_MAX: usize = 8192;
 /// Largest file that is fetched, in bytes: 1 TiB.
 pub const FILE_BYTES_MAX: u64 = 1 << 40;
 
@@ -105,7 +117,7 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 256;
 /// Bytes that the index takes from a connection at once.
 pub const INDEX_READ: usize = 16 * 1024;
 /// Bytes of answers that the index holds for one connection.
-pub const INDEX_ANSWERS_HELD: usize = 64 * 1024;
+pub const INDEX_ANSWERS_HELD: usize = 32 * 1024;
 /// Requests of one connection after which the others get a turn.
 pub const INDEX_TURN: usize = 64;
 /// Records that are taken out of the directory at once.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use peer::link::IndexAddr;
-use peer::notice::{LinkNotice, Notice, Observer, UploadOutcome};
+use peer::notice::{LinkNotice, Notice, Observer, ShareNotice, UploadOutcome};
 use peer::shares::ShareTable;
 use proto::escape;
 use serde_json::json;
@@ -76,6 +76,24 @@ impl Narrator {
             LinkNotice::Connected { .. } => {}
         }
     }
+
+    fn shares(&self, notice: &ShareNotice) {
+        match notice {
+            ShareNotice::Hashed { .. } => {}
+            ShareNotice::NoCache { why } => self.out.note(format_args!("p2pci: hashes are not kept: {why}")),
+            ShareNotice::CacheRenewed => {
+                self.out.note("p2pci: the kept hashes were damaged; they are computed anew")
+            }
+            ShareNotice::NotWatched { why } => {
+                self.out.note(format_args!("p2pci: changes are found every minute only: {why}"));
+            }
+            ShareNotice::Unreadable { name, why } => self.out.note(format_args!(
+                "p2pci: '{}' is not shared: {}",
+                escape::Line(name.as_bytes()),
+                escape::Line(why.as_bytes())
+            )),
+        }
+    }
 }
 
 impl Observer for Narrator {
@@ -98,6 +116,7 @@ impl Observer for Narrator {
             }
             Notice::Http { .. } | Notice::HttpRefused { .. } => {}
             Notice::Upload { outcome: UploadOutcome::NotFound, .. } | Notice::UploadRefused { .. } => {}
+            Notice::Shares(notice) => self.shares(&notice),
             Notice::Accept(notice) => {
                 if let net::accept::AcceptNotice::Trouble(error) = notice {
                     self.out.note(format_args!("p2pci: cannot accept connections at the moment: {error}"));

@@ -3,15 +3,15 @@
 //! Requests name a content, a name or a number; only an implementation of [`Content`] turns that into an open file. The server
 //! itself knows no path.
 
-use std::fs::File;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 use proto::value::number::RfcNumber;
 
-use crate::shares::{ShareTable, ToSend};
+use crate::shares::ShareTable;
+
+pub use crate::shares::Opened;
 
 /// Finds and opens what is shared. All methods may block: they are called where that harms nobody.
 pub trait Content: Send + Sync {
@@ -25,37 +25,20 @@ pub trait Content: Send + Sync {
     fn blocks(&self, digest: &Digest) -> Option<Arc<[u8]>>;
 }
 
-/// A shared file, open: a regular one.
-#[derive(Debug, Clone)]
-pub struct Opened {
-    /// The file.
-    pub file: Arc<File>,
-    /// Its length in bytes when it was opened.
-    pub size: u64,
-    /// When it was last modified, when it was opened.
-    pub modified: SystemTime,
-    /// Its BLAKE3 root, where that is known of this very state.
-    pub hash: Option<Digest>,
-    /// Its name, as in [`FileName`].
-    pub name: Arc<str>,
-}
-
 impl Content for ShareTable {
-    fn by_hash(&self, _: &Digest) -> Option<Opened> {
-        None
+    fn by_hash(&self, digest: &Digest) -> Option<Opened> {
+        self.open_hash(digest)
     }
 
-    fn by_name(&self, _: FileName<'_>) -> Option<Opened> {
-        None
+    fn by_name(&self, name: FileName<'_>) -> Option<Opened> {
+        self.open_name(name)
     }
 
     fn by_number(&self, number: RfcNumber) -> Option<Opened> {
-        let ToSend { file, length, modified } = self.open(number)?;
-        let name = proto::rfc_text::file_name_of(number).into();
-        Some(Opened { file: Arc::new(file), size: length, modified, hash: None, name })
+        self.open_number(number)
     }
 
-    fn blocks(&self, _: &Digest) -> Option<Arc<[u8]>> {
-        None
+    fn blocks(&self, digest: &Digest) -> Option<Arc<[u8]>> {
+        self.blocks(digest)
     }
 }

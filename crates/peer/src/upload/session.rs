@@ -186,7 +186,6 @@ async fn send(stream: &mut Stream, found: ToSend, delivery: Delivery) -> Result<
     let ToSend { file, length, modified } = found;
     let mut out = Vec::new();
     FileHead { date: SystemTime::now(), last_modified: modified, length }.write(delivery, &mut out);
-    let file = Arc::new(file);
     if delivery.head_alone {
         write(stream, &out).await?;
         if length > 0 {
