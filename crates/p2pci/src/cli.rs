@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::FalseyValueParser;
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use peer::link::IndexAddr;
 
@@ -16,6 +17,24 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What was typed, and what the environment adds to it. Ends the program with a sentence if that cannot be understood.
+    pub fn typed() -> Self {
+        let command = Self::command().mut_subcommands(|command| command.mut_args(variables_as_usual));
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// Variables mean what they mean elsewhere: an empty one is none, and a switch is on for `1` and `yes` and off for `0` and `no`.
+fn variables_as_usual(argument: Arg) -> Arg {
+    let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let argument = if is_empty { argument.env(None::<&str>) } else { argument };
+    match argument.get_action() {
+        ArgAction::SetTrue => argument.value_parser(FalseyValueParser::new()),
+        _ => argument,
+    }
 }
 
 const AFTER_HELP: &str = "\

@@ -19,14 +19,12 @@ mod tongues;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::Cli;
 use crate::exit::{Code, Failure};
 
 fn main() -> ExitCode {
     out::install_panic_message();
-    let Cli { command } = Cli::parse();
+    let Cli { command } = Cli::typed();
     let out = out::Out::new(command.format());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

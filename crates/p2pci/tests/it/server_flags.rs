@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::world::spec::{BAD_REQUEST, LIST, NOT_FOUND, add, lookup, ok};
-use crate::world::{Index, PATIENCE, Process, Raw, p2pci, run, shown, wait_for};
+use crate::world::{Index, PATIENCE, Process, Raw, p2pci, run, run_command, shown, wait_for};
 
 /// A request of the original's kind.
 const ORIGINAL: &str = "ADD RFC 1 P2P-CI/1.0\nHost: julian\nPost: 7163\nTitle: Example 1\n";
@@ -202,4 +202,21 @@ fn record_host_says_which_host_a_record_shows() {
         peer.expect(ok(&[&format!("RFC 1 A {shown} 5000")]));
         index.raw().exchange(LIST, ok(&[&format!("RFC 1 A {shown} 5000")]));
     }
+}
+
+#[test]
+fn a_variable_stands_for_its_flag_and_an_empty_one_for_none() {
+    let index = Index::start();
+    let mut peer = index.raw();
+    peer.exchange(add(1, "A", "julian", 5000), ok(&["RFC 1 A julian 5000"]));
+    for (switch, is_json) in [("1", true), ("true", true), ("0", false), ("no", false), ("", false)] {
+        let mut list = p2pci(["list"]);
+        list.env("P2PCI_SERVER", index.address()).env("P2PCI_JSON", switch);
+        let listed = run_command(list);
+        assert_eq!(listed.code, Some(0), "{switch:?}: {listed:?}");
+        assert_eq!(listed.text().starts_with('{'), is_json, "{switch:?}: {listed:?}");
+    }
+    let mut list = p2pci(["list", "--server", &index.address()]);
+    list.env("P2PCI_SERVER", "");
+    assert_eq!(run_command(list).code, Some(0));
 }
