@@ -24,6 +24,7 @@ use crate::scripted::{BOUND, Recorder};
 
 mod limits;
 mod programs;
+mod shares;
 
 /// What of `smuggling.txt` must never be answered where a refusal stands.
 const MARKER: &str = "GET /rfc/666 HTTP/1.1\r\nHost: marker\r\n\r\n";
@@ -111,8 +112,12 @@ struct Server {
 
 fn serve() -> Server {
     let shelf = Arc::new(Shelf::new());
+    serve_content(shelf.clone(), shelf)
+}
+
+fn serve_content(content: Arc<dyn Content>, shelf: Arc<Shelf>) -> Server {
     let told = Recorder::new();
-    let uploads = Arc::new(HttpUploads::new(shelf.clone(), told.clone()));
+    let uploads = Arc::new(HttpUploads::new(content, told.clone()));
     let spec = ListenSpec { address: Some([127, 0, 0, 1].into()), ports: PortChoice::Any };
     let listeners = Listeners::bind(spec).unwrap();
     let address = listeners.local_addrs()[0];
