@@ -1,15 +1,19 @@
 //! Where one request is answered: the store is asked, and the answer is written in the request's framing.
+//!
+//! Nearly every request is an ADD or a LOOKUP with a short answer. Those are answered at once; only what may have to wait is a
+//! future, in a box of its own, so that a silent connection does not hold room for it.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use net::stream::WriteError;
-use proto::directory::{Cursor, Key};
-use proto::limits::RECORDS_PAGE;
+use proto::directory::{Cursor, Key, Record};
+use proto::value::number::RfcNumber;
 use proto::wire::add::Add;
 use proto::wire::answer;
-use proto::wire::framing::AnswerFraming;
 use proto::wire::refusal::{Reason, Refusal};
 use proto::wire::request::{Request, Verb};
 use proto::wire::status::Status;
@@ -17,9 +21,9 @@ use proto::wire::version::Version;
 
 use crate::claims::Peers;
 use crate::notice::Notice;
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, is_full};
 use crate::server::Shared;
-use crate::store::{Op, Page, Range};
+use crate::store::{Asked, Op, Peer, Range, StoreError};
 use crate::view::View;
 
 mod v11;
@@ -42,11 +46,18 @@ struct Said {
     records: usize,
 }
 
-/// Which records are asked for.
-#[derive(Debug)]
-enum Asked {
-    Of(Key),
-    All,
+/// How far an answer with records has come.
+#[derive(Debug, Default)]
+struct Progress {
+    records: usize,
+    next: Option<Cursor>,
+}
+
+/// How far answering a request has come.
+pub(crate) enum Step<'a> {
+    Answered,
+    /// The rest takes its time. An error means that the connection is of no further use.
+    Wait(Pin<Box<dyn Future<Output = Result<(), WriteError>> + Send + 'a>>),
 }
 
 impl Desk {
@@ -54,36 +65,43 @@ impl Desk {
         Self { shared, source, view, peers: Peers::default() }
     }
 
-    /// Answers a request. An error means that the connection is of no further use.
-    pub(crate) async fn answer(
-        &mut self,
-        request: &Request<'_>,
-        outlet: &mut Outlet,
-    ) -> Result<(), WriteError> {
-        let framing = request.framing.answer();
-        let mut said = Said { status: Status::Ok, records: 0 };
-        let written = match &request.verb {
-            Verb::Add(add) => match self.add(add, framing, outlet).await {
-                Ok(()) => {
-                    said.records = 1;
-                    Ok(())
-                }
-                Err(reason) => return self.refuse_request(reason, request, outlet).await,
-            },
-            Verb::Lookup(lookup) => {
-                self.tell(&Asked::Of(Key::Rfc(lookup.number)), framing, outlet, &mut said).await
+    /// Answers a request, or begins to.
+    pub(crate) fn answer<'a>(&'a mut self, request: Request<'a>, outlet: &'a mut Outlet) -> Step<'a> {
+        let at_once = self.shared.store.at_once().is_some();
+        match request.verb {
+            Verb::Add(add) if at_once => {
+                let added = self.added_at_once(&add);
+                self.conclude_add(&add, added, &request, outlet);
+                Step::Answered
             }
-            Verb::List(_) => self.tell(&Asked::All, framing, outlet, &mut said).await,
-            Verb::Get(_) => return self.refuse_request(GET_ELSEWHERE, request, outlet).await,
-            Verb::V11(ask) => return self.answer_v11(request, ask, outlet).await,
-        };
-        self.note(request, &said);
-        written?;
-        outlet.make_room().await
+            Verb::Lookup(lookup) if at_once => self.lookup_at_once(lookup.number, request, outlet),
+            _ => Step::Wait(Box::pin(self.answer_slowly(request, outlet))),
+        }
+    }
+
+    async fn answer_slowly(&mut self, request: Request<'_>, outlet: &mut Outlet) -> Result<(), WriteError> {
+        match &request.verb {
+            Verb::Add(add) => {
+                let peer = self.peer_of(add);
+                let added = self.shared.store.apply(self.view.session, op_of(add, &peer)).await;
+                self.conclude_add(add, added.map(|_| peer), &request, outlet);
+            }
+            Verb::Lookup(lookup) => {
+                let key = Key::Rfc(lookup.number);
+                return self.tell(Asked::Holders(&key), Progress::default(), &request, outlet).await;
+            }
+            Verb::List(_) => {
+                let all = Asked::Range(&Range::Numbers);
+                return self.tell(all, Progress::default(), &request, outlet).await;
+            }
+            Verb::Get(_) => self.refuse_request(GET_ELSEWHERE, &request, outlet),
+            Verb::V11(ask) => self.answer_v11(&request, ask, outlet).await?,
+        }
+        Ok(())
     }
 
     /// Refuses a request; closing is the session's.
-    pub(crate) async fn refuse(&self, refusal: &Refusal<'_>, outlet: &mut Outlet) -> Result<(), WriteError> {
+    pub(crate) fn refuse(&self, refusal: &Refusal<'_>, outlet: &mut Outlet) {
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
         match refusal.version {
             Version::V1_0 => {
@@ -92,74 +110,119 @@ impl Desk {
             Version::V1_1 => v11::write_refusal(&refusal.reason, outlet.held()),
         }
         self.shared.observer.notice(&Notice::Refused { source: self.source, refusal });
-        outlet.make_room().await
     }
 
     /// Refuses a request that keeps the rules of the protocol.
-    async fn refuse_request(
+    fn refuse_request(&self, reason: Reason, request: &Request<'_>, outlet: &mut Outlet) {
+        let refusal =
+            Refusal { reason, version: request.version, framing: request.framing, raw: request.raw };
+        self.refuse(&refusal, outlet);
+    }
+
+    fn peer_of(&mut self, add: &Add<'_>) -> Arc<Peer> {
+        self.peers.of(add.host, add.port, self.view.requester.source, &self.shared.claims)
+    }
+
+    fn added_at_once(&mut self, add: &Add<'_>) -> Result<Arc<Peer>, StoreError> {
+        let peer = self.peer_of(add);
+        let store = self.shared.store.at_once().ok_or(StoreError::Closed)?;
+        store.apply(self.view.session, op_of(add, &peer)).map(|_| peer)
+    }
+
+    fn conclude_add(
         &self,
-        reason: Reason,
+        add: &Add<'_>,
+        added: Result<Arc<Peer>, StoreError>,
+        request: &Request<'_>,
+        outlet: &mut Outlet,
+    ) {
+        let framing = request.framing.answer();
+        match added {
+            Ok(peer) => {
+                self.shared.tell_news();
+                let out = outlet.held();
+                answer::begin(framing, out);
+                self.view.write_own(add, &peer, framing, out);
+                answer::end(framing, out);
+                self.note(request, &Said { status: Status::Ok, records: 1 });
+            }
+            Err(error) => self.refuse_request(error.reason(), request, outlet),
+        }
+    }
+
+    /// Answers a LOOKUP as far as its answer fits what may be held; only the rest of a longer one must wait for its reader.
+    fn lookup_at_once<'a>(
+        &'a mut self,
+        number: RfcNumber,
+        request: Request<'a>,
+        outlet: &'a mut Outlet,
+    ) -> Step<'a> {
+        let desk: &'a Self = self;
+        let (key, mut progress) = (Key::Rfc(number), Progress::default());
+        let next = desk.shared.store.at_once().and_then(|store| {
+            store.visit(Asked::Holders(&key), None, &mut desk.page(&mut progress, &request, outlet))
+        });
+        if next.is_none() {
+            desk.end(&progress, &request, outlet);
+            return Step::Answered;
+        }
+        progress.next = next;
+        Step::Wait(Box::pin(async move { desk.tell(Asked::Holders(&key), progress, &request, outlet).await }))
+    }
+
+    /// Writes the records that are asked for, as many at a time as may be held, so that neither their number nor a slow reader
+    /// costs memory.
+    async fn tell(
+        &self,
+        asked: Asked<'_>,
+        mut progress: Progress,
         request: &Request<'_>,
         outlet: &mut Outlet,
     ) -> Result<(), WriteError> {
-        let refusal =
-            Refusal { reason, version: request.version, framing: request.framing, raw: request.raw };
-        self.refuse(&refusal, outlet).await
-    }
-
-    async fn add(
-        &mut self,
-        add: &Add<'_>,
-        framing: AnswerFraming,
-        outlet: &mut Outlet,
-    ) -> Result<(), Reason> {
-        let source = self.view.requester.source;
-        let peer = self.peers.of(add.host, add.port, source, &self.shared.claims);
-        let op = Op::AddTitle { number: add.number, title: add.title.as_str(), peer: Arc::clone(&peer) };
-        self.shared.store.apply(self.view.session, op).await.map_err(|error| error.reason())?;
-        self.shared.tell_news();
-        let out = outlet.held();
-        answer::begin(framing, out);
-        self.view.write_own(add, &peer, framing, out);
-        answer::end(framing, out);
-        Ok(())
-    }
-
-    /// Writes the records that are asked for, page by page, so that neither their number nor a slow reader costs memory.
-    async fn tell(
-        &self,
-        asked: &Asked,
-        framing: AnswerFraming,
-        outlet: &mut Outlet,
-        said: &mut Said,
-    ) -> Result<(), WriteError> {
-        let mut page = self.page(asked, None).await;
-        if page.entries.is_empty() {
-            said.status = Status::NotFound;
-            answer::status_only(Status::NotFound, framing, outlet.held());
-            return Ok(());
-        }
-        answer::begin(framing, outlet.held());
         loop {
-            for entry in &page.entries {
-                outlet.make_room().await?;
-                self.view.write(entry, framing, outlet.held());
-                said.records += 1;
+            outlet.make_room().await?;
+            let after = progress.next.take();
+            let next = {
+                let mut page = self.page(&mut progress, request, outlet);
+                self.shared.store.visit(asked, after.as_ref(), &mut page).await
+            };
+            if next.is_none() {
+                self.end(&progress, request, outlet);
+                return Ok(());
             }
-            let Some(next) = page.next else { break };
+            progress.next = next;
             // A long answer must not keep the others waiting.
             tokio::task::yield_now().await;
-            page = self.page(asked, Some(next)).await;
         }
-        answer::end(framing, outlet.held());
-        Ok(())
     }
 
-    async fn page(&self, asked: &Asked, after: Option<Cursor>) -> Page {
-        match asked {
-            Asked::Of(key) => self.shared.store.lookup(key, after, RECORDS_PAGE).await,
-            Asked::All => self.shared.store.list(&Range::Numbers, after, RECORDS_PAGE).await,
+    /// Takes records into an answer until no more may be held.
+    fn page(
+        &self,
+        progress: &mut Progress,
+        request: &Request<'_>,
+        outlet: &mut Outlet,
+    ) -> impl FnMut(&Record<'_, Peer>) -> ControlFlow<()> + Send {
+        let (view, framing, out) = (&self.view, request.framing.answer(), outlet.held());
+        move |record| {
+            if progress.records == 0 {
+                answer::begin(framing, out);
+            }
+            progress.records += 1;
+            view.write(record, framing, out);
+            if is_full(out) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
+    }
+
+    /// Ends an answer with records, or says that there is none.
+    fn end(&self, progress: &Progress, request: &Request<'_>, outlet: &mut Outlet) {
+        let (framing, records) = (request.framing.answer(), progress.records);
+        let status = if records == 0 { Status::NotFound } else { Status::Ok };
+        match status {
+            Status::Ok => answer::end(framing, outlet.held()),
+            status => answer::status_only(status, framing, outlet.held()),
+        }
+        self.note(request, &Said { status, records });
     }
 
     fn note(&self, request: &Request<'_>, said: &Said) {
@@ -170,4 +233,8 @@ impl Desk {
             self.shared.observer.notice(&Notice::Request { source: self.source, request, status, records });
         }
     }
+}
+
+fn op_of<'a>(add: &Add<'a>, peer: &Arc<Peer>) -> Op<'a> {
+    Op::AddTitle { number: add.number, title: add.title.as_str(), peer: Arc::clone(peer) }
 }

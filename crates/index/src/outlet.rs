@@ -21,7 +21,7 @@ impl Outlet {
         Self { stream, held: Vec::new(), stall }
     }
 
-    /// Where to append. After at most one line, [`Self::make_room`].
+    /// Where to append. After at most one line, [`Self::is_full`] must be asked.
     pub(crate) fn held(&mut self) -> &mut Vec<u8> {
         if self.held.capacity() == 0 {
             self.held.reserve(FIRST_ROOM);
@@ -29,9 +29,14 @@ impl Outlet {
         &mut self.held
     }
 
+    /// Whether one more line might be too much.
+    pub(crate) fn is_full(&self) -> bool {
+        is_full(&self.held)
+    }
+
     /// Writes what is held if one more line might be too much.
     pub(crate) async fn make_room(&mut self) -> Result<(), WriteError> {
-        if self.held.len() + LINE_BYTES_MAX > INDEX_ANSWERS_HELD {
+        if self.is_full() {
             self.stream.write_all(&self.held, self.stall).await?;
             self.held.clear();
         }
@@ -40,10 +45,17 @@ impl Outlet {
 
     /// Writes what is held and gives its memory back: idle connections are many.
     pub(crate) async fn flush(&mut self) -> Result<(), WriteError> {
-        if !self.held.is_empty() {
-            self.stream.write_all(&self.held, self.stall).await?;
+        let held = std::mem::take(&mut self.held);
+        let written = if held.is_empty() { 0 } else { self.stream.try_write(&held).unwrap_or_default() };
+        match held.get(written..) {
+            None | Some([]) => Ok(()),
+            // Boxed, so that a connection that never has to wait for its reader does not hold the room for it.
+            Some(rest) => Box::pin(self.stream.write_all(rest, self.stall)).await,
         }
-        self.held = Vec::new();
-        Ok(())
     }
+}
+
+/// Whether one more line might be too much for what is held.
+pub(crate) fn is_full(held: &[u8]) -> bool {
+    held.len() + LINE_BYTES_MAX > INDEX_ANSWERS_HELD
 }

@@ -1,7 +1,7 @@
 //! One connection from its first bytes to its end.
 //!
-//! [`Session::select`] does the waiting and returns one event, [`Session::apply`] takes it in, [`Session::answer_all`] answers every
-//! request that is whole. Answers are in the order of the requests and leave in one write for all that came together.
+//! [`Session::select`] does the waiting and returns one event, [`Session::apply`] takes it in, [`Session::answer_next`] answers one
+//! request that is whole, at once where that is possible. Answers are in the order of the requests and leave in one write for all that came together.
 //!
 //! Time passes for the decoder only by events. So bytes that waited in the system while a long answer was written do not look
 //! like silence.
@@ -9,9 +9,13 @@
 //! Records are removed in one place, the destructor of [`Membership`]: at the end of the connection, before anybody lingers,
 //! and also when the task panics or is aborted.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use net::accept::Incoming;
@@ -21,9 +25,10 @@ use proto::directory::SessionId;
 use proto::limits::{INDEX_READ, INDEX_TURN, LINGER};
 use proto::visibility::Requester;
 use proto::wire::decoder::{Decoded, RequestDecoder};
+use tokio::io::ReadBuf;
 use tokio::time::sleep_until;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Step};
 use crate::notice::{LeftWhy, Notice};
 use crate::outlet::Outlet;
 use crate::server::Shared;
@@ -122,6 +127,16 @@ impl Farewell {
     }
 }
 
+/// What there is to do with a request.
+enum Next<'a> {
+    /// Nothing more.
+    Answered,
+    /// The rest of its answer takes its time.
+    Wait(Pin<Box<dyn Future<Output = Result<(), WriteError>> + Send + 'a>>),
+    /// There is none before more bytes come, or before this moment.
+    Pending(Option<Instant>),
+}
+
 #[derive(Debug)]
 struct Session {
     decoder: RequestDecoder,
@@ -141,12 +156,14 @@ impl Session {
     }
 
     async fn converse(&mut self, stop: &StopSignal) -> LeftWhy {
+        // One for the whole conversation: to begin listening costs more than to be asked again.
+        let mut stopped = pin!(stop.stopped());
         loop {
             let wake = match self.answer_all().await {
                 Ok(wake) => wake,
                 Err(why) => return why,
             };
-            let event = self.select(wake, stop).await;
+            let event = self.select(wake, stopped.as_mut()).await;
             if let Err(why) = self.apply(event) {
                 return why;
             }
@@ -155,22 +172,19 @@ impl Session {
 
     /// Answers every whole request. Says when to look again, or why the connection ends; its last answers may still be held then.
     async fn answer_all(&mut self) -> Result<Option<Instant>, LeftWhy> {
-        let Self { decoder, now, outlet, desk } = self;
         let mut answered = 0;
         loop {
-            match decoder.poll(*now) {
-                Decoded::Pending(wake) => {
-                    outlet.flush().await.map_err(broken)?;
-                    return Ok(wake);
-                }
-                Decoded::Ended => return Err(LeftWhy::EndOfFile),
-                Decoded::Request(request) => desk.answer(&request, outlet).await.map_err(broken)?,
-                Decoded::Refused(refusal) => {
-                    desk.refuse(&refusal, outlet).await.map_err(broken)?;
-                    if refusal.reason.closes() {
-                        return Err(LeftWhy::Refused(refusal.reason));
-                    }
-                }
+            let pending = match self.answer_next()? {
+                Next::Answered => None,
+                Next::Wait(rest) => rest.await.map(|()| None).map_err(broken)?,
+                Next::Pending(wake) => Some(wake),
+            };
+            if let Some(wake) = pending {
+                self.outlet.flush().await.map_err(broken)?;
+                return Ok(wake);
+            }
+            if self.outlet.is_full() {
+                self.outlet.flush().await.map_err(broken)?;
             }
             answered += 1;
             if answered % INDEX_TURN == 0 {
@@ -179,22 +193,49 @@ impl Session {
         }
     }
 
-    async fn select(&mut self, wake: Option<Instant>, stop: &StopSignal) -> Event {
-        let Self { decoder, outlet, .. } = self;
-        let stream = &outlet.stream;
-        loop {
-            // In this order: a flood must not drown the stop, and bytes that are there are not silence.
-            tokio::select! {
-                biased;
-                () = stop.stopped() => return Event::Stop,
-                readable = stream.readable() => match readable.and_then(|()| take_now(stream, decoder)) {
-                    Ok(Some(event)) => return event,
-                    Ok(None) => {}
-                    Err(error) => return Event::Failed(error),
-                },
-                now = woken(wake) => return Event::Wake(now),
+    /// Answers one request, or begins to.
+    fn answer_next(&mut self) -> Result<Next<'_>, LeftWhy> {
+        let Self { decoder, now, outlet, desk } = self;
+        match decoder.poll(*now) {
+            Decoded::Pending(wake) => Ok(Next::Pending(wake)),
+            Decoded::Ended => Err(LeftWhy::EndOfFile),
+            Decoded::Request(request) => Ok(match desk.answer(request, outlet) {
+                Step::Answered => Next::Answered,
+                Step::Wait(rest) => Next::Wait(rest),
+            }),
+            Decoded::Refused(refusal) => {
+                desk.refuse(&refusal, outlet);
+                if refusal.reason.closes() {
+                    Err(LeftWhy::Refused(refusal.reason))
+                } else {
+                    Ok(Next::Answered)
+                }
             }
         }
+    }
+
+    async fn select(
+        &mut self,
+        wake: Option<Instant>,
+        mut stopped: Pin<&mut impl Future<Output = ()>>,
+    ) -> Event {
+        let Self { decoder, outlet, .. } = self;
+        // Boxed, as few connections wait for a moment and all would hold the room.
+        let mut waking = wake.map(|wake| Box::pin(sleep_until(wake.into())));
+        poll_fn(|context| {
+            // In this order: a flood must not drown the stop, and bytes that are there are not silence.
+            if stopped.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Event::Stop);
+            }
+            if let Poll::Ready(event) = poll_take(&mut outlet.stream, decoder, context) {
+                return Poll::Ready(event);
+            }
+            match &mut waking {
+                Some(waking) => waking.as_mut().poll(context).map(|()| Event::Wake(Instant::now())),
+                None => Poll::Pending,
+            }
+        })
+        .await
     }
 
     fn apply(&mut self, event: Event) -> Result<(), LeftWhy> {
@@ -221,27 +262,19 @@ impl Session {
     }
 }
 
-/// Reads what is there. A function of its own, so that the array lies on the stack and not in each task.
-fn take_now(stream: &Stream, decoder: &mut RequestDecoder) -> io::Result<Option<Event>> {
-    let mut piece = [0; INDEX_READ];
-    match stream.try_read(&mut piece) {
-        Ok(0) => Ok(Some(Event::EndOfFile)),
-        Ok(count) => {
+/// Reads what is there. The array lies on the stack, and not in each task.
+fn poll_take(stream: &mut Stream, decoder: &mut RequestDecoder, context: &mut Context<'_>) -> Poll<Event> {
+    let mut room = [MaybeUninit::uninit(); INDEX_READ];
+    let mut buffer = ReadBuf::uninit(&mut room);
+    stream.poll_read(context, &mut buffer).map(|read| match (read, buffer.filled()) {
+        (Err(error), _) => Event::Failed(error),
+        (Ok(()), []) => Event::EndOfFile,
+        (Ok(()), bytes) => {
             let now = Instant::now();
-            decoder.push(piece.get(..count).unwrap_or_default(), now);
-            Ok(Some(Event::Bytes(now)))
+            decoder.push(bytes, now);
+            Event::Bytes(now)
         }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-async fn woken(wake: Option<Instant>) -> Instant {
-    match wake {
-        Some(wake) => sleep_until(wake.into()).await,
-        None => std::future::pending().await,
-    }
-    Instant::now()
+    })
 }
 
 fn broken(error: WriteError) -> LeftWhy {

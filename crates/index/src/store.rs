@@ -10,10 +10,11 @@ mod memory;
 pub use memory::{MemoryStore, Quotas};
 
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use proto::directory::{Cursor, Key, Said, SessionId};
+use proto::directory::{Cursor, Key, KeyRef, Record, Said, SaidRef, SessionId};
 use proto::value::host::PeerAddr;
 use proto::value::number::RfcNumber;
 use proto::visibility::{Claim, Provenance};
@@ -137,6 +138,25 @@ pub struct Entry {
     pub peer: Arc<Peer>,
 }
 
+impl From<&Record<'_, Peer>> for Entry {
+    fn from(record: &Record<'_, Peer>) -> Self {
+        let Record { key, session, said, peer } = *record;
+        Self { key: key.to_key(), session, said: said.to_said(), peer: Arc::clone(peer) }
+    }
+}
+
+/// Which records are asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Asked<'a> {
+    /// Whoever holds this.
+    Holders(&'a Key),
+    /// All of these.
+    Range(&'a Range),
+}
+
+/// Takes records one by one, and says when it has enough: the one at which it breaks off is taken too.
+pub type Visitor<'a> = dyn FnMut(&Record<'_, Peer>) -> ControlFlow<()> + Send + 'a;
+
 /// What a LIST covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Range {
@@ -159,17 +179,17 @@ impl Range {
     }
 
     /// Whether a key lies within; behind the first that does not, none does.
-    fn holds(&self, key: &Key) -> bool {
+    fn holds(&self, key: KeyRef<'_>) -> bool {
         match (self, key) {
-            (Self::Numbers | Self::Everything, Key::Rfc(_)) | (Self::Everything, Key::Name(_)) => true,
-            (Self::Prefix(prefix), Key::Name(name)) => name.starts_with(&**prefix),
+            (Self::Numbers | Self::Everything, KeyRef::Rfc(_)) | (Self::Everything, KeyRef::Name(_)) => true,
+            (Self::Prefix(prefix), KeyRef::Name(name)) => name.starts_with(&**prefix),
             _ => false,
         }
     }
 
     /// Whether a record that lies within is told: a file with a number has a place of its own among the names.
-    fn tells(&self, key: &Key, said: &Said) -> bool {
-        !matches!((self, key, said), (Self::Everything, Key::Rfc(_), Said::File(_)))
+    fn tells(&self, key: KeyRef<'_>, said: SaidRef<'_>) -> bool {
+        !matches!((self, key, said), (Self::Everything, KeyRef::Rfc(_), SaidRef::File(_)))
     }
 }
 
@@ -217,19 +237,46 @@ impl Store {
         }
     }
 
-    /// Who holds a key: at most `limit` (at least 1) records, from the first or from after a cursor.
-    pub async fn lookup(&self, key: &Key, after: Option<Cursor>, limit: usize) -> Page {
+    /// Shows records in order, from the first or from after a cursor, until the visitor has enough or there are no more; gives the
+    /// place to go on in the first case. A record that is there from the first call to the last is seen exactly once. The visitor
+    /// must be quick, as the records do not change meanwhile.
+    pub async fn visit(
+        &self,
+        asked: Asked<'_>,
+        after: Option<&Cursor>,
+        visitor: &mut Visitor<'_>,
+    ) -> Option<Cursor> {
         match self {
-            Self::Memory(store) => store.lookup(key, after, limit),
+            Self::Memory(store) => store.visit(asked, after, visitor),
         }
     }
 
-    /// The records of a range, page by page: at most `limit` (at least 1), from the first or from after a cursor. A record that is there
-    /// from the first page to the last is seen exactly once.
-    pub async fn list(&self, range: &Range, after: Option<Cursor>, limit: usize) -> Page {
+    /// The engine, if it is one that answers without waiting.
+    #[must_use]
+    pub fn at_once(&self) -> Option<&MemoryStore> {
         match self {
-            Self::Memory(store) => store.list(range, after, limit),
+            Self::Memory(store) => Some(store),
         }
+    }
+
+    /// Who holds a key: at most `limit` (at least 1) records, from the first or from after a cursor.
+    pub async fn lookup(&self, key: &Key, after: Option<Cursor>, limit: usize) -> Page {
+        self.page(Asked::Holders(key), after, limit).await
+    }
+
+    /// The records of a range, page by page: at most `limit` (at least 1), from the first or from after a cursor. See [`Self::visit`].
+    pub async fn list(&self, range: &Range, after: Option<Cursor>, limit: usize) -> Page {
+        self.page(Asked::Range(range), after, limit).await
+    }
+
+    async fn page(&self, asked: Asked<'_>, after: Option<Cursor>, limit: usize) -> Page {
+        let mut entries = Vec::new();
+        let mut visitor = |record: &Record<'_, Peer>| {
+            entries.push(Entry::from(record));
+            if entries.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let next = self.visit(asked, after.as_ref(), &mut visitor).await;
+        Page { entries, next }
     }
 
     /// Closes a session. When this returns its records are gone; says how many there were. Closing again does nothing.

@@ -1,13 +1,13 @@
 //! A record as one requester sees it.
 
-use proto::directory::{Key, Said, SessionId};
+use proto::directory::{KeyRef, Record, SaidRef, SessionId};
 use proto::value::number::RfcNumber;
 use proto::visibility::{RecordHost, Requester, Shown, shown_host};
 use proto::wire::add::Add;
 use proto::wire::framing::AnswerFraming;
 use proto::wire::record;
 
-use crate::store::{Entry, Peer};
+use crate::store::Peer;
 
 /// Who looks at records, and under which rule.
 #[derive(Debug, Clone, Copy)]
@@ -19,13 +19,13 @@ pub(crate) struct View {
 
 impl View {
     /// Appends the line of a record that has a number.
-    pub(crate) fn write(&self, entry: &Entry, framing: AnswerFraming, out: &mut Vec<u8>) {
-        let Key::Rfc(number) = entry.key else { return };
-        let title = match &entry.said {
-            Said::Title(title) => title,
-            Said::File(file) => file.rfc.as_ref().map_or(&file.name, |(_, title)| title),
+    pub(crate) fn write(&self, found: &Record<'_, Peer>, framing: AnswerFraming, out: &mut Vec<u8>) {
+        let KeyRef::Rfc(number) = found.key else { return };
+        let title = match found.said {
+            SaidRef::Title(title) => title,
+            SaidRef::File(file) => file.rfc.as_ref().map_or(&*file.name, |(_, title)| title),
         };
-        self.write_line(number, title, entry.session, &entry.peer, framing, out);
+        self.write_line(number, title, found.session, found.peer, framing, out);
     }
 
     /// Appends the line of a record of the requester's own.
@@ -88,11 +88,11 @@ mod tests {
         }
         let requester = Requester { source: ip(requester), reached: ip("10.0.0.1") };
         let view = View { policy: RecordHost::Auto, requester, session: SessionId(1) };
-        let key = Key::Rfc(RfcNumber::new(7).unwrap());
+        let key = KeyRef::Rfc(RfcNumber::new(7).unwrap());
         let session = SessionId(if own { 1 } else { 2 });
-        let entry = Entry { key, session, said: Said::Title("A b".into()), peer: Arc::new(peer) };
+        let found = Record { key, session, said: SaidRef::Title("A b"), peer: &Arc::new(peer) };
         let mut out = Vec::new();
-        view.write(&entry, Framing::SPEC.answer(), &mut out);
+        view.write(&found, Framing::SPEC.answer(), &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -5,16 +5,28 @@
 //!
 //! Records are ordered by key and then by session, which is the order of joining. So a LOOKUP is a range, and a LIST can stop
 //! anywhere and go on later from a [`Cursor`]: every record that was there all along is seen exactly once.
+//!
+//! Records by number are what an index of 1.0 consists of, tens of millions of them, so they have a map of their own in which one
+//! takes 20 bytes; see `docs/decisions/0007-compact-directory.md`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
+mod files;
+mod listed;
+mod numbers;
+mod slab;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
+use self::files::Files;
+use self::listed::Lists;
+use self::numbers::Numbers;
+use self::slab::Slab;
 use crate::value::digest::Digest;
 use crate::value::number::RfcNumber;
 use crate::wire::v11::body::File;
 
-/// Who owns records: one connection. Numbers rise in the order of joining and are never used again.
+/// Who owns records: one connection. Numbers begin at 1, rise in the order of joining and are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
@@ -31,10 +43,35 @@ pub enum Key {
     Hash(Digest),
 }
 
+/// The same, lent by the directory; in the same order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyRef<'a> {
+    /// See [`Key::Rfc`].
+    Rfc(RfcNumber),
+    /// See [`Key::Name`].
+    Name(&'a Arc<str>),
+    /// See [`Key::Leaf`].
+    Leaf(&'a Arc<str>),
+    /// See [`Key::Hash`].
+    Hash(&'a Digest),
+}
+
+impl KeyRef<'_> {
+    /// A key of one's own.
+    pub fn to_key(self) -> Key {
+        match self {
+            Self::Rfc(number) => Key::Rfc(number),
+            Self::Name(name) => Key::Name(Arc::clone(name)),
+            Self::Leaf(leaf) => Key::Leaf(Arc::clone(leaf)),
+            Self::Hash(hash) => Key::Hash(*hash),
+        }
+    }
+}
+
 /// What a session says about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// A title, in 1.0; shared between records where it is the same.
+    /// A title, in 1.0.
     Title(Arc<str>),
     /// A file, in 1.1; shared between the records under all of its keys.
     File(Arc<File>),
@@ -51,13 +88,52 @@ impl Said {
     }
 }
 
-/// A record. `P` is what the index keeps of the peer, shared by all records of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holding<P> {
+/// The same, lent by the directory. A title is kept once for all records of a number that have the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaidRef<'a> {
+    /// See [`Said::Title`].
+    Title(&'a str),
+    /// See [`Said::File`].
+    File(&'a Arc<File>),
+}
+
+impl SaidRef<'_> {
+    /// One of one's own.
+    pub fn to_said(self) -> Said {
+        match self {
+            Self::Title(title) => Said::Title(title.into()),
+            Self::File(file) => Said::File(Arc::clone(file)),
+        }
+    }
+}
+
+/// A record, lent by the directory. `P` is what the index keeps of the peer, shared by all records of it.
+#[derive(Debug)]
+pub struct Record<'a, P> {
+    /// What it is found by.
+    pub key: KeyRef<'a>,
+    /// Who added it.
+    pub session: SessionId,
     /// What was said.
-    pub said: Said,
-    /// By whom.
-    pub peer: Arc<P>,
+    pub said: SaidRef<'a>,
+    /// Who has it.
+    pub peer: &'a Arc<P>,
+}
+
+impl<P> Record<'_, P> {
+    /// Where a list goes on after this record.
+    pub fn cursor(&self) -> Cursor {
+        (self.key.to_key(), self.session)
+    }
+}
+
+/// What was there and is not any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Was {
+    /// A title.
+    Title,
+    /// A file, perhaps another one.
+    File,
 }
 
 /// A place in the order of records: after everything up to and including this record.
@@ -66,241 +142,187 @@ pub type Cursor = (Key, SessionId);
 /// One shard of the directory.
 #[derive(Debug)]
 pub struct Directory<P> {
-    records: BTreeMap<Cursor, Holding<P>>,
-    sessions: HashMap<SessionId, Keys>,
-}
-
-/// The keys of one session.
-#[derive(Debug, Default)]
-struct Keys {
-    listed: Vec<Key>,
-    live: usize,
+    numbers: Numbers,
+    files: Files,
+    /// The peers of all records; records have their places.
+    peers: Slab<Arc<P>>,
+    numbers_of: Lists<RfcNumber>,
+    keys_of: Lists<Key>,
 }
 
 impl<P> Default for Directory<P> {
     fn default() -> Self {
-        Self { records: BTreeMap::new(), sessions: HashMap::new() }
+        Self {
+            numbers: Numbers::default(),
+            files: Files::default(),
+            peers: Slab::default(),
+            numbers_of: Lists::default(),
+            keys_of: Lists::default(),
+        }
     }
 }
 
 impl<P> Directory<P> {
-    /// Adds a record of 1.0. See [`Self::add`].
+    /// Adds a record of 1.0, or replaces what the same session said about the same number.
     pub fn add_title(
         &mut self,
         session: SessionId,
-        key: Key,
+        number: RfcNumber,
         title: &str,
-        peer: Arc<P>,
-    ) -> Option<Holding<P>> {
-        let said = Said::Title(self.shared_title(&key, title));
-        self.add(session, key, Holding { said, peer })
+        peer: &Arc<P>,
+    ) -> Option<Was> {
+        let place = self.place_of(session, peer);
+        let replaced = self.numbers.add_title(number, session, title, place);
+        self.settle_number(session, number, place, replaced)
     }
 
-    /// Adds a record, or replaces what the same session said about the same key, which is given back.
-    pub fn add(&mut self, session: SessionId, key: Key, holding: Holding<P>) -> Option<Holding<P>> {
-        let replaced = self.records.insert((key.clone(), session), holding);
-        if replaced.is_none() {
-            let keys = self.sessions.entry(session).or_default();
-            keys.listed.push(key);
-            keys.live = keys.live.saturating_add(1);
-            self.compact(session);
+    /// Adds a file under one of its keys, or replaces what the same session said about the same key.
+    pub fn add_file(
+        &mut self,
+        session: SessionId,
+        key: &Key,
+        file: &Arc<File>,
+        peer: &Arc<P>,
+    ) -> Option<Was> {
+        let place = self.place_of(session, peer);
+        if let Key::Rfc(number) = key {
+            let replaced = self.numbers.add_file(*number, session, file, place);
+            return self.settle_number(session, *number, place, replaced);
         }
-        replaced
+        let replaced = self.files.add(key, session, Arc::clone(file), place);
+        match replaced {
+            Some(old) => self.peers.release(old),
+            None => {
+                let files = &self.files;
+                self.keys_of.added(session, key.clone(), place, |key| files.holds(key, session));
+            }
+        }
+        replaced.map(|_| Was::File)
     }
 
-    /// The same title as the key's first record has, if it is the same: most peers agree about a file's title.
-    fn shared_title(&self, key: &Key, title: &str) -> Arc<str> {
-        match self.holders(key).next().map(|(_, holding)| &holding.said) {
-            Some(Said::Title(known)) if **known == *title => Arc::clone(known),
-            _ => title.into(),
+    /// After a record by number was put in: the peer of the old one, or the list of the session.
+    fn settle_number(
+        &mut self,
+        session: SessionId,
+        number: RfcNumber,
+        place: u32,
+        replaced: Option<(Was, u32)>,
+    ) -> Option<Was> {
+        match replaced {
+            Some((_, old)) => self.peers.release(old),
+            None => {
+                let numbers = &self.numbers;
+                self.numbers_of.added(session, number, place, |number| numbers.holds(*number, session));
+            }
+        }
+        replaced.map(|(was, _)| was)
+    }
+
+    /// Where the peer is kept: nearly always where the session's last record has it. What was remembered may be long gone, but
+    /// whatever place holds this very peer is right.
+    fn place_of(&mut self, session: SessionId, peer: &Arc<P>) -> u32 {
+        let remembered = [self.numbers_of.last_peer(session), self.keys_of.last_peer(session)];
+        let is_there = |place: &u32| self.peers.get(*place).is_some_and(|known| Arc::ptr_eq(known, peer));
+        match remembered.into_iter().flatten().find(is_there) {
+            Some(place) => {
+                self.peers.share(place);
+                place
+            }
+            None => self.peers.insert(Arc::clone(peer)),
         }
     }
 
     /// Removes a session's record of a key.
-    pub fn remove(&mut self, session: SessionId, key: &Key) -> Option<Holding<P>> {
-        let removed = self.records.remove(&(key.clone(), session));
-        if removed.is_some()
-            && let Some(keys) = self.sessions.get_mut(&session)
-        {
-            keys.live = keys.live.saturating_sub(1);
-            self.compact(session);
+    pub fn remove(&mut self, session: SessionId, key: &Key) -> Option<Was> {
+        let (was, place) = self.take_out(session, key)?;
+        self.peers.release(place);
+        let Self { numbers, files, numbers_of, keys_of, .. } = self;
+        match key {
+            Key::Rfc(_) => numbers_of.removed(session, |number| numbers.holds(*number, session)),
+            Key::Name(_) | Key::Leaf(_) | Key::Hash(_) => {
+                keys_of.removed(session, |key| files.holds(key, session));
+            }
         }
-        removed
+        Some(was)
     }
 
-    /// Forgets listed keys without a record once they are the majority, so that each costs a constant on average.
-    fn compact(&mut self, session: SessionId) {
-        let Self { records, sessions } = self;
-        let Some(keys) = sessions.get_mut(&session) else { return };
-        if keys.live == 0 {
-            sessions.remove(&session);
-        } else if keys.listed.len() > keys.live.saturating_mul(2) {
-            keys.listed.sort_unstable();
-            keys.listed.dedup();
-            keys.listed.retain(|key| records.contains_key(&(key.clone(), session)));
+    fn take_out(&mut self, session: SessionId, key: &Key) -> Option<(Was, u32)> {
+        match key {
+            Key::Rfc(number) => self.numbers.remove(*number, session),
+            key => self.files.remove(key, session).map(|place| (Was::File, place)),
         }
     }
 
     /// Removes everything that a session added. Says how many records that were.
     pub fn remove_session(&mut self, session: SessionId) -> usize {
-        let Some(keys) = self.sessions.remove(&session) else { return 0 };
-        for key in keys.listed {
-            self.records.remove(&(key, session));
+        let before = self.len();
+        for number in self.numbers_of.take(session) {
+            if let Some((_, place)) = self.numbers.remove(number, session) {
+                self.peers.release(place);
+            }
         }
-        keys.live
+        for key in self.keys_of.take(session) {
+            if let Some(place) = self.files.remove(&key, session) {
+                self.peers.release(place);
+            }
+        }
+        before.saturating_sub(self.len())
     }
 
-    /// A session's record of a key.
-    pub fn get(&self, session: SessionId, key: &Key) -> Option<&Holding<P>> {
-        self.records.get(&(key.clone(), session))
+    /// What a session said about a key.
+    pub fn get(&self, session: SessionId, key: &Key) -> Option<SaidRef<'_>> {
+        match key {
+            Key::Rfc(number) => self.numbers.get(*number, session),
+            key => self.files.get(key, session).map(SaidRef::File),
+        }
     }
 
     /// Who holds a key, in the order of joining.
-    pub fn holders(&self, key: &Key) -> impl Iterator<Item = (SessionId, &Holding<P>)> {
-        let range = (key.clone(), SessionId(0))..=(key.clone(), SessionId(u64::MAX));
-        self.records.range(range).map(|((_, session), holding)| (*session, holding))
+    pub fn holders<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = Record<'a, P>> {
+        self.holders_after(key, SessionId(0))
+    }
+
+    /// The same without those who joined up to and including this session.
+    pub fn holders_after<'a>(
+        &'a self,
+        key: &'a Key,
+        session: SessionId,
+    ) -> impl Iterator<Item = Record<'a, P>> {
+        let number = match key {
+            Key::Rfc(number) => Some(*number),
+            _ => None,
+        };
+        let by_number = number.into_iter().flat_map(move |number| self.numbers.holders(number, session));
+        let others = self.files.holders(key, session);
+        by_number.chain(others).filter_map(|found| self.lend(found))
     }
 
     /// Records in order, from the first or from after a cursor.
-    pub fn records(&self, after: Option<&Cursor>) -> impl Iterator<Item = (&Cursor, &Holding<P>)> {
-        self.records.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
+    pub fn records<'a>(&'a self, after: Option<&'a Cursor>) -> impl Iterator<Item = Record<'a, P>> {
+        self.numbers.after(after).chain(self.files.after(after)).filter_map(|found| self.lend(found))
+    }
+
+    fn lend<'a>(&'a self, Found { key, session, said, place }: Found<'a>) -> Option<Record<'a, P>> {
+        // A record's peer is there as long as the record is.
+        self.peers.get(place).map(|peer| Record { key, session, said, peer })
     }
 
     /// Number of records.
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.numbers.len().saturating_add(self.files.len())
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.len() == 0
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[derive(Debug, Clone)]
-    enum Step {
-        Add { session: u64, number: u32, title: u8 },
-        Remove { session: u64, number: u32 },
-        Leave { session: u64 },
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let add = (0..8u64, 1..12u32, 0..3u8).prop_map(|(session, number, title)| Step::Add {
-            session,
-            number,
-            title,
-        });
-        let leave = (0..8u64).prop_map(|session| Step::Leave { session });
-        let remove = (0..8u64, 1..12u32).prop_map(|(session, number)| Step::Remove { session, number });
-        proptest::collection::vec(prop_oneof![5 => add, 2 => remove, 1 => leave], 0..200)
-    }
-
-    fn key(number: u32) -> Key {
-        Key::Rfc(RfcNumber::new(number).unwrap())
-    }
-
-    /// Everything in a directory, read page by page.
-    fn pages(directory: &Directory<u64>, size: usize) -> Vec<(u32, u64, String)> {
-        let (mut all, mut cursor) = (Vec::new(), None);
-        loop {
-            let page: Vec<_> = directory.records(cursor.as_ref()).take(size).collect();
-            let Some((last, _)) = page.last() else { return all };
-            cursor = Some((*last).clone());
-            all.extend(page.iter().map(|((key, session), holding)| {
-                assert_eq!(*holding.peer, session.0);
-                let (Key::Rfc(number), Said::Title(title)) = (key, &holding.said) else { panic!("{key:?}") };
-                (number.get(), session.0, title.to_string())
-            }));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_directory_equals_a_naive_model(steps in steps(), size in 1usize..5) {
-            let mut directory = Directory::default();
-            let mut model: BTreeMap<(u32, u64), String> = BTreeMap::new();
-            for step in steps {
-                match step {
-                    Step::Add { session, number, title } => {
-                        let title = format!("title {title}");
-                        let replaced = directory.add_title(SessionId(session), key(number), &title, Arc::new(session));
-                        prop_assert_eq!(replaced.is_some(), model.insert((number, session), title).is_some());
-                    }
-                    Step::Remove { session, number } => {
-                        let removed = directory.remove(SessionId(session), &key(number));
-                        prop_assert_eq!(removed.is_some(), model.remove(&(number, session)).is_some());
-                    }
-                    Step::Leave { session } => {
-                        let before = model.len();
-                        model.retain(|(_, owner), _| *owner != session);
-                        prop_assert_eq!(directory.remove_session(SessionId(session)), before - model.len());
-                    }
-                }
-                let listed = pages(&directory, size);
-                let expected: Vec<_> = model.iter().map(|((number, session), title)| (*number, *session, title.clone())).collect();
-                prop_assert_eq!(listed, expected);
-                prop_assert_eq!(directory.len(), model.len());
-                for number in 1..12 {
-                    let holders: Vec<u64> = directory.holders(&key(number)).map(|(session, _)| session.0).collect();
-                    let expected: Vec<u64> = model.keys().filter(|(held, _)| *held == number).map(|(_, session)| *session).collect();
-                    prop_assert_eq!(holders, expected);
-                }
-                let owners: BTreeSet<u64> = model.keys().map(|(_, session)| *session).collect();
-                prop_assert_eq!(directory.sessions.len(), owners.len(), "a session without records is forgotten");
-            }
-        }
-    }
-
-    #[test]
-    fn keys_that_come_and_go_do_not_pile_up() {
-        let mut directory = Directory::default();
-        let session = SessionId(1);
-        directory.add_title(session, key(1), "stays", Arc::new(1));
-        for _ in 0..1000 {
-            directory.add_title(session, key(2), "comes", Arc::new(1));
-            assert!(directory.remove(session, &key(2)).is_some());
-        }
-        assert!(directory.sessions[&session].listed.len() <= 3);
-        assert_eq!(directory.remove_session(session), 1);
-        assert!(directory.is_empty() && directory.sessions.is_empty());
-    }
-
-    #[test]
-    fn a_file_is_found_by_each_of_its_keys() {
-        let hash = Some(Digest([7; 32]));
-        let rfc = Some((RfcNumber::MIN, "t".into()));
-        let file =
-            File { name: "a/b".into(), size: 1, modified: 0, hash, rfc, copied: false, partial: false };
-        let keys: Vec<Key> = Said::keys(&file).collect();
-        assert_eq!(
-            keys,
-            [Key::Name("a/b".into()), Key::Leaf("b".into()), key(1), Key::Hash(Digest([7; 32]))]
-        );
-        let bare = File { name: "b".into(), hash: None, rfc: None, ..file };
-        assert_eq!(Said::keys(&bare).collect::<Vec<_>>(), [Key::Name("b".into())]);
-    }
-
-    #[test]
-    fn equal_titles_are_kept_once() {
-        let mut directory = Directory::default();
-        for session in 0..3 {
-            directory.add_title(SessionId(session), key(1), "same", Arc::new(session));
-        }
-        let titles: BTreeSet<*const u8> = directory
-            .holders(&key(1))
-            .map(|(_, holding)| match &holding.said {
-                Said::Title(title) => title.as_ptr(),
-                Said::File(_) => panic!("a title was added"),
-            })
-            .collect();
-        assert_eq!(titles.len(), 1);
-    }
+/// A record with the place of its peer.
+#[derive(Debug)]
+struct Found<'a> {
+    key: KeyRef<'a>,
+    session: SessionId,
+    said: SaidRef<'a>,
+    place: u32,
 }

@@ -120,8 +120,6 @@ pub const INDEX_READ: usize = 16 * 1024;
 pub const INDEX_ANSWERS_HELD: usize = 32 * 1024;
 /// Requests of one connection after which the others get a turn.
 pub const INDEX_TURN: usize = 64;
-/// Records that are taken out of the directory at once.
-pub const RECORDS_PAGE: usize = 256;
 /// Claimed names that are looked up at once.
 pub const RESOLVES_AT_ONCE: usize = 32;
 /// Claimed names that are looked up or wait for it; further ones stay unproven.

@@ -13,15 +13,19 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use proto::directory::{Cursor, Directory, Holding, Key, Said, SessionId};
+use proto::directory::{Cursor, Directory, Key, KeyRef, Record, Said, SaidRef, SessionId, Was};
 use proto::limits::{RECORDS_MAX, RECORDS_PER_SESSION_MAX};
-
+use proto::value::number::RfcNumber;
 use proto::wire::v11::body::File;
 
-use super::{Applied, Counts, Entry, Op, Page, Peer, Range, StoreError};
+use super::{Applied, Asked, Counts, Op, Peer, Range, StoreError, Visitor};
 
 /// Enough that two cores seldom meet at a lock, and few enough that a LIST can hold them all for a page.
 const SHARDS: usize = 16;
+
+/// Neighbouring numbers share a shard, in blocks of this many (as a power of two): a LIST then takes long runs from one shard,
+/// and a peer with a row of numbers stays in one.
+const BLOCK_BITS: u32 = 8;
 
 /// How many records there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,25 +93,44 @@ impl MemoryStore {
         id
     }
 
-    pub(super) fn apply(&self, session: SessionId, op: Op<'_>) -> Result<Applied, StoreError> {
+    /// See [`super::Store::apply`].
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn apply(&self, session: SessionId, op: Op<'_>) -> Result<Applied, StoreError> {
         let mut sessions = self.sessions_with(session);
         let held = sessions.get_mut(&session).ok_or(StoreError::Closed)?;
         match op {
-            Op::AddTitle { number, title, peer } => {
-                let key = Key::Rfc(number);
-                let (at, mut shard) = self.shard_to_write(&key);
-                let old = shard.get(session, &key).map(|holding| holding.said.clone());
-                let counted = old.as_ref().is_some_and(|said| is_counted(&key, said));
-                if !counted {
-                    self.admit(held)?;
-                }
-                held.shards |= 1 << at;
-                shard.add_title(session, key, title, peer);
-                Ok(if counted { Applied::Replaced } else { Applied::Added })
-            }
+            Op::AddTitle { number, title, peer } => self.add_title(session, held, number, title, &peer),
             Op::AddFile { file, peer } => self.add_file(session, held, &file, &peer),
             Op::RemoveFile { name } => Ok(self.remove_file(session, held, name)),
         }
+    }
+
+    fn add_title(
+        &self,
+        session: SessionId,
+        held: &mut Held,
+        number: RfcNumber,
+        title: &str,
+        peer: &Arc<Peer>,
+    ) -> Result<Applied, StoreError> {
+        let key = Key::Rfc(number);
+        let (at, mut shard) = self.shard_to_write(&key);
+        let admitted = self.admit(held);
+        if let Err(error) = admitted
+            && !matches!(shard.get(session, &key), Some(SaidRef::Title(_)))
+        {
+            return Err(error);
+        }
+        held.shards |= 1 << at;
+        if shard.add_title(session, number, title, peer) != Some(Was::Title) {
+            return Ok(Applied::Added);
+        }
+        if admitted.is_ok() {
+            self.release(held, 1);
+        }
+        Ok(Applied::Replaced)
     }
 
     /// Puts a file under each of its keys, and takes it away from those that it no longer has.
@@ -129,10 +152,8 @@ impl MemoryStore {
         for key in keys {
             let (at, mut shard) = self.shard_to_write(&key);
             held.shards |= 1 << at;
-            let holding = Holding { said: Said::File(Arc::clone(file)), peer: Arc::clone(peer) };
-            let replaced = shard.add(session, key.clone(), holding);
-            if replaced.is_some_and(|replaced| matches!(key, Key::Rfc(_)) && is_counted(&key, &replaced.said))
-            {
+            // A title counts by itself, a file once under its name.
+            if shard.add_file(session, &key, file, peer) == Some(Was::Title) {
                 self.release(held, 1);
             }
         }
@@ -151,8 +172,7 @@ impl MemoryStore {
         for key in Said::keys(file).filter(|key| !kept.contains(key)) {
             let (at, mut shard) = self.shard_to_write(&key);
             // Another file of the session may have taken the number over since.
-            let same =
-                |holding: &Holding<Peer>| matches!(&holding.said, Said::File(held) if held.name == file.name);
+            let same = |said| matches!(said, SaidRef::File(held) if held.name == file.name);
             if shard.get(session, &key).is_some_and(same) {
                 shard.remove(session, &key);
             }
@@ -163,9 +183,9 @@ impl MemoryStore {
     /// What a session says about a name.
     fn file_of(&self, session: SessionId, name: &str) -> Option<Arc<File>> {
         let key = Key::Name(name.into());
-        match &read(&self.shards[self.shard_of(&key)]).get(session, &key)?.said {
-            Said::File(file) => Some(Arc::clone(file)),
-            Said::Title(_) => None,
+        match read(&self.shards[self.shard_of(&key)]).get(session, &key)? {
+            SaidRef::File(file) => Some(Arc::clone(file)),
+            SaidRef::Title(_) => None,
         }
     }
 
@@ -200,35 +220,57 @@ impl MemoryStore {
         held.records
     }
 
-    pub(super) fn lookup(&self, key: &Key, after: Option<Cursor>, limit: usize) -> Page {
-        let shard = read(&self.shards[self.shard_of(key)]);
-        // Ids begin at 1, so this is before every record of the key.
-        let after = after.unwrap_or_else(|| (key.clone(), SessionId(0)));
-        let mut records = shard.records(Some(&after)).take_while(|((held, _), _)| held == key);
-        let entries: Vec<Entry> = records.by_ref().take(limit.max(1)).map(entry).collect();
-        page(entries, records.next().is_some())
+    /// See [`super::Store::visit`].
+    pub fn visit(
+        &self,
+        asked: Asked<'_>,
+        after: Option<&Cursor>,
+        visitor: &mut Visitor<'_>,
+    ) -> Option<Cursor> {
+        match asked {
+            Asked::Holders(key) => self.visit_holders(key, after, visitor),
+            Asked::Range(range) => self.visit_range(range, after, visitor),
+        }
     }
 
-    pub(super) fn list(&self, range: &Range, after: Option<Cursor>, limit: usize) -> Page {
-        let after = after.max(range.start());
+    fn visit_holders(&self, key: &Key, after: Option<&Cursor>, visitor: &mut Visitor<'_>) -> Option<Cursor> {
+        let shard = read(&self.shards[self.shard_of(key)]);
+        let mut records = shard.holders_after(key, after.map_or(SessionId(0), |(_, session)| *session));
+        let last = records.by_ref().find(|record| visitor(record).is_break())?;
+        records.next().map(|_| last.cursor())
+    }
+
+    /// Merges the shards. Whichever has the smallest record goes on until another one has a smaller one.
+    fn visit_range(
+        &self,
+        range: &Range,
+        after: Option<&Cursor>,
+        visitor: &mut Visitor<'_>,
+    ) -> Option<Cursor> {
+        let start = range.start();
+        let after = after.max(start.as_ref());
         let shards: Vec<_> = self.shards.iter().map(read).collect();
         let mut runs: Vec<_> = shards
             .iter()
             .map(|shard| {
-                shard
-                    .records(after.as_ref())
-                    .take_while(|((key, _), _)| range.holds(key))
-                    .filter(|((key, _), holding)| range.tells(key, &holding.said))
+                let within = shard.records(after).take_while(|record| range.holds(record.key));
+                within.filter(|record| range.tells(record.key, record.said))
             })
             .collect();
         let mut heads: Vec<_> = runs.iter_mut().map(Iterator::next).collect();
-        let mut entries = Vec::new();
-        while entries.len() < limit.max(1) {
-            let Some(at) = first_of(&heads) else { break };
-            let next = runs[at].next();
-            entries.extend(std::mem::replace(&mut heads[at], next).map(entry));
+        loop {
+            let (at, end) = first_of(&heads)?;
+            let mut head = heads[at].take();
+            while let Some(record) = head.take_if(|record| end.is_none_or(|end| place(record) < end)) {
+                let enough = visitor(&record).is_break();
+                head = runs[at].next();
+                if enough {
+                    heads[at] = head;
+                    return heads.iter().any(Option::is_some).then(|| record.cursor());
+                }
+            }
+            heads[at] = head;
         }
-        page(entries, heads.iter().any(Option::is_some))
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -239,7 +281,10 @@ impl MemoryStore {
     }
 
     fn shard_of(&self, key: &Key) -> usize {
-        spread(self.hasher.hash_one(key))
+        spread(match key {
+            Key::Rfc(number) => self.hasher.hash_one(number.get() >> BLOCK_BITS),
+            key => self.hasher.hash_one(key),
+        })
     }
 
     fn shard_to_write(&self, key: &Key) -> (usize, RwLockWriteGuard<'_, Directory<Peer>>) {
@@ -258,26 +303,26 @@ fn spread(number: u64) -> usize {
     (number % SHARDS as u64) as usize
 }
 
-/// Whether a record counts: a file counts once, under its name.
-fn is_counted(key: &Key, said: &Said) -> bool {
-    matches!((key, said), (Key::Name(_), _) | (Key::Rfc(_), Said::Title(_)))
+type Place<'a> = (KeyRef<'a>, SessionId);
+
+fn place<'a>(record: &Record<'a, Peer>) -> Place<'a> {
+    (record.key, record.session)
 }
 
-type Record<'a> = (&'a Cursor, &'a Holding<Peer>);
-
-/// Which run goes on with the smallest record.
-fn first_of(heads: &[Option<Record<'_>>]) -> Option<usize> {
-    let cursors = heads.iter().enumerate().filter_map(|(at, head)| head.map(|(cursor, _)| (cursor, at)));
-    cursors.min().map(|(_, at)| at)
-}
-
-fn entry(((key, session), holding): Record<'_>) -> Entry {
-    Entry { key: key.clone(), session: *session, said: holding.said.clone(), peer: Arc::clone(&holding.peer) }
-}
-
-fn page(entries: Vec<Entry>, more: bool) -> Page {
-    let next = entries.last().filter(|_| more).map(|last| (last.key.clone(), last.session));
-    Page { entries, next }
+/// Which run goes on with the smallest record, and where the next one begins.
+fn first_of<'a>(heads: &[Option<Record<'a, Peer>>]) -> Option<(usize, Option<Place<'a>>)> {
+    let (mut first, mut second) = (None, None);
+    for (at, head) in heads.iter().enumerate() {
+        let Some(head) = head else { continue };
+        let head = (place(head), at);
+        if first.is_none_or(|first| head < first) {
+            second = first;
+            first = Some(head);
+        } else if second.is_none_or(|second| head < second) {
+            second = Some(head);
+        }
+    }
+    first.map(|(_, at)| (at, second.map(|(place, _)| place)))
 }
 
 fn read(shard: &RwLock<Directory<Peer>>) -> RwLockReadGuard<'_, Directory<Peer>> {
