@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use anyhow::ensure;
@@ -21,17 +22,17 @@ pub(crate) fn serve(request: usize, answer: usize) -> anyhow::Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?.port());
         io::stdout().flush()?;
+        // Kept once, so that a connection holds nothing of its own.
+        let answers: Arc<[u8]> = vec![b'x'; (READ / request + 1) * answer].into();
         loop {
             let (stream, _) = listener.accept().await?;
-            tokio::spawn(talk(stream, request, answer));
+            tokio::spawn(talk(stream, request, answer, Arc::clone(&answers)));
         }
     })
 }
 
-async fn talk(mut stream: TcpStream, request: usize, answer: usize) -> io::Result<()> {
+async fn talk(mut stream: TcpStream, request: usize, answer: usize, answers: Arc<[u8]>) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let most = READ / request + 1;
-    let answers = vec![b'x'; most * answer];
     let mut partial = 0;
     loop {
         // The buffer lies on the stack: a task that waits holds none.
