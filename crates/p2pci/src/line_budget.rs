@@ -37,6 +37,11 @@ impl LineBudget {
         Admission { hidden_before, show }
     }
 
+    /// A line that was admitted could not be shown after all.
+    pub fn hide_one(&mut self) {
+        self.hidden += 1;
+    }
+
     /// How many lines of a second that is over were not shown; told once.
     pub fn settle(&mut self, now: Instant) -> Option<u64> {
         if now.saturating_duration_since(self.second) < Duration::from_secs(1) {

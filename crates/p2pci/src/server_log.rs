@@ -2,11 +2,12 @@
 
 mod json;
 mod text;
+mod writer;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use index::notice::{LeftWhy, Notice, Observer};
 use net::accept::{AcceptNotice, AcceptObserver, RefusedReason};
@@ -17,6 +18,10 @@ use proto::wire::request::Request;
 use crate::cli::LogFormat;
 use crate::line_budget::LineBudget;
 use crate::out::Out;
+use writer::{Line, Writer};
+
+/// How long the end waits for a reader of the log.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Everything that the index has to say.
 #[derive(Debug)]
@@ -46,7 +51,7 @@ pub struct Style {
 /// The index's log.
 #[derive(Debug)]
 pub struct ServerLog {
-    out: Out,
+    writer: Writer,
     style: Style,
     budget: Mutex<LineBudget>,
 }
@@ -54,15 +59,19 @@ pub struct ServerLog {
 impl ServerLog {
     /// A log that begins at `now`.
     pub fn new(out: Out, style: Style, now: Instant) -> Self {
-        Self { out, style, budget: Mutex::new(LineBudget::new(LOG_LINES_PER_SECOND, now)) }
+        Self {
+            writer: Writer::start(out),
+            style,
+            budget: Mutex::new(LineBudget::new(LOG_LINES_PER_SECOND, now)),
+        }
     }
 
     /// Where the index listens.
     pub fn listening(&self, address: SocketAddr, lines: &str) {
-        match self.style.format {
-            LogFormat::Text => self.out.line(lines),
-            LogFormat::Json => self.out.object(&json::listening(address)),
-        }
+        self.write(match self.style.format {
+            LogFormat::Text => Line::Text(lines.to_owned()),
+            LogFormat::Json => Line::Object(json::listening(address)),
+        });
     }
 
     /// How many peers and records there are, and how many tasks the process runs. Shown even when quiet if it was asked for.
@@ -97,15 +106,27 @@ impl ServerLog {
         self.show_hidden(hidden);
     }
 
+    /// Waits, for a bounded time, until everything is written: what comes later may be lost.
+    pub fn finish(&self) {
+        self.writer.finish(LAST_WORDS);
+    }
+
     fn budget(&self) -> std::sync::MutexGuard<'_, LineBudget> {
         // A count of lines stays right whatever another thread did with it.
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn show(&self, event: &Event<'_>) {
-        match self.style.format {
-            LogFormat::Text => self.out.line(text::Line { event, explain: self.style.explain }),
-            LogFormat::Json => self.out.object(&json::object(event, self.style.explain)),
+        let explain = self.style.explain;
+        self.write(match self.style.format {
+            LogFormat::Text => Line::Text(text::Line { event, explain }.to_string()),
+            LogFormat::Json => Line::Object(json::object(event, explain)),
+        });
+    }
+
+    fn write(&self, line: Line) {
+        if !self.writer.write(line) {
+            self.budget().hide_one();
         }
     }
 

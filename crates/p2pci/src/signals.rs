@@ -2,17 +2,21 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Resolves when the user (Ctrl+C) or the system (SIGTERM) wants the program to end.
-pub async fn interrupted() {
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+/// Resolves when the user (Ctrl+C) or the system (SIGTERM) wants the program to end. Signals count from this call on, not only
+/// from the first wait. Must be called within a tokio runtime.
+pub fn interrupted() -> impl Future<Output = ()> {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        match signals {
+            (Ok(mut interrupt), Ok(mut terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
             }
+            // Without handlers the signals end the program by themselves.
+            _ => std::future::pending().await,
         }
-        // Without handlers the signals end the program by themselves.
-        _ => std::future::pending().await,
     }
 }
 

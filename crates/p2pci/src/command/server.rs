@@ -42,6 +42,8 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
         Failure::new(Code::Failed, format!("{error}; --listen ADDR:PORT chooses another place"))
     })?;
     let port = listeners.port();
+    // Before the first line: whoever has read it may stop us.
+    let end = signals::interrupted();
     for address in announced(&listeners, listen.address) {
         log.listening(address, &welcome(listen.address, port, args.public));
     }
@@ -56,12 +58,13 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     let accepting = Arc::clone(&log) as Arc<dyn AcceptObserver>;
     let handler = handler(server.clone(), Arc::clone(&log), stop.clone());
     let serving = tokio::spawn(net::accept::serve(listeners, policy(&args), accepting, handler, stop));
-    watch(&server, &log).await;
+    watch(&server, &log, end).await;
     log.stopping();
     stopper.stop();
     // A panic of the accept loop was shown when it happened; there is nothing left to save.
     let _ = serving.await;
     log.settle(Instant::now());
+    log.finish();
     Ok(())
 }
 
@@ -115,11 +118,10 @@ fn handler(
 }
 
 /// Shows the status whenever it has changed, at most once a tick, and whenever it is asked for; until the end.
-async fn watch(server: &Server, log: &ServerLog) {
+async fn watch(server: &Server, log: &ServerLog, end: impl Future<Output = ()>) {
     let mut ticks = tokio::time::interval(TICK);
     let mut asked = signals::status_asked();
     let mut shown = server.status();
-    let end = signals::interrupted();
     tokio::pin!(end);
     loop {
         let forced = tokio::select! {

@@ -1,7 +1,9 @@
 //! What the flags of `p2pci server` do, what it shows, and how it ends.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
+use std::process::{Child, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -219,4 +221,40 @@ fn a_variable_stands_for_its_flag_and_an_empty_one_for_none() {
     let mut list = p2pci(["list", "--server", &index.address()]);
     list.env("P2PCI_SERVER", "");
     assert_eq!(run_command(list).code, Some(0));
+}
+
+/// A program whose output is left unread. Dropping it kills it.
+struct Owned(Child);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // Where this fails it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_the_index_nor_its_end() {
+    let mut index = p2pci(["server", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    let mut index = Owned(index.stdout(Stdio::piped()).spawn().unwrap());
+    let mut log = BufReader::new(index.0.stdout.take().unwrap());
+    let mut listening = String::new();
+    log.read_line(&mut listening).unwrap();
+    let listening: Value = serde_json::from_str(&listening).unwrap();
+    let port = listening["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap();
+    // Several times what a pipe holds, and more than one second's worth of lines.
+    let title = "a".repeat(500);
+    let mut peer = Raw::connect(port);
+    for number in 1..=600 {
+        peer.exchange(
+            add(number, &title, "julian", 5000),
+            ok(&[&format!("RFC {number} {title} julian 5000")]),
+        );
+    }
+    Raw::connect(port).exchange(lookup(1), ok(&[&format!("RFC 1 {title} julian 5000")]));
+    let id = rustix::process::Pid::from_child(&index.0);
+    rustix::process::kill_process(id, Signal::TERM).unwrap();
+    let ended = wait_for(PATIENCE, "the index to end", || index.0.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(0));
 }
