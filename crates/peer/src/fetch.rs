@@ -13,6 +13,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::limits::FILE_BYTES_MAX;
@@ -25,10 +26,13 @@ use crate::download::Timing;
 use crate::landing::LandingError;
 use crate::words;
 
+pub use many::{Finished, fetch_many};
+
 mod buffers;
 mod crew;
 mod drive;
 mod http;
+mod many;
 
 mod partial;
 mod proof;
@@ -147,7 +151,7 @@ pub enum Event<'a> {
 }
 
 /// Why a source is not asked any more.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum SourceFault {
     /// There is no connection to it.
     #[error("it cannot be reached: {0}")]
@@ -157,7 +161,7 @@ pub enum SourceFault {
     Closed,
     /// The connection broke.
     #[error("the connection broke: {0}")]
-    Broken(#[source] io::Error),
+    Broken(#[source] Arc<io::Error>),
     /// It took the request and said nothing.
     #[error("it does not answer")]
     Silent,

@@ -19,6 +19,9 @@ use tokio::task::spawn_blocking;
 
 /// Bytes moved or compared at once.
 const CHUNK: usize = 256 * 1024;
+/// Files that are made durable one by one; more of them by their file system at once.
+#[cfg(target_os = "linux")]
+const SYNCED_EACH: usize = 8;
 
 /// Runs what waits for a disk where waiting holds up nobody.
 pub(crate) async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -159,6 +162,21 @@ impl Folder {
             synced => Ok(synced?),
         }
     }
+}
+
+/// Makes several files durable: each one, or where they are many their file systems, once each.
+pub(crate) fn sync_all<'a>(files: impl Iterator<Item = &'a File> + Clone) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if files.clone().nth(SYNCED_EACH).is_some() {
+        let mut synced = std::collections::HashSet::new();
+        for file in files {
+            if synced.insert(file.metadata()?.dev()) {
+                rustix::fs::syncfs(file)?;
+            }
+        }
+        return Ok(());
+    }
+    files.into_iter().try_for_each(File::sync_all)
 }
 
 /// What has a name.

@@ -6,6 +6,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use net::stream::Stream;
+use proto::limits::DOWNLOAD_RATE_MIN;
 use proto::transfer::answer::AnswerHead;
 use proto::value::host::PeerAddr;
 
@@ -43,6 +44,9 @@ pub(super) struct Talk<M> {
     metered_at: Instant,
     /// The last head said that nothing follows its body.
     last: bool,
+    /// Since when answers were awaited without a pause, and bytes that came since: many short answers, each of which comes in
+    /// time, can be as slow as a long one that does not.
+    window: Option<(Instant, u64)>,
 }
 
 impl<M: Meter> Talk<M> {
@@ -60,6 +64,7 @@ impl<M: Meter> Talk<M> {
             unmetered: 0,
             metered_at: now,
             last: false,
+            window: None,
         })
     }
 
@@ -78,7 +83,9 @@ impl<M: Meter> Talk<M> {
         if self.last {
             return Err(SourceFault::Closed);
         }
-        self.patience = Patience::new(self.timing, Instant::now());
+        let now = Instant::now();
+        self.patience = Patience::new(self.timing, now);
+        self.window.get_or_insert((now, 0));
         for _ in 0..=INTERIM_MAX {
             let head = self.any_head().await?;
             if !(100..200).contains(&head.status) {
@@ -136,16 +143,17 @@ impl<M: Meter> Talk<M> {
         if !self.carry.is_empty() {
             return SourceFault::OtherBytes;
         }
+        self.window = None;
         let mut byte = [0];
         loop {
             if let Err(error) = self.stream.readable().await {
-                return SourceFault::Broken(error);
+                return SourceFault::Broken(error.into());
             }
             match self.stream.try_read(&mut byte) {
                 Ok(0) => return SourceFault::Closed,
                 Ok(_) => return SourceFault::OtherBytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return SourceFault::Broken(error),
+                Err(error) => return SourceFault::Broken(error.into()),
             }
         }
     }
@@ -164,12 +172,12 @@ impl<M: Meter> Talk<M> {
             };
             match came {
                 Ok(0) => return Err(SourceFault::Closed),
-                Ok(count) => self.patience.took(count, Instant::now()),
+                Ok(count) => self.took(count)?,
                 Err(ref error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                     return Err(SourceFault::Closed);
                 }
-                Err(error) => return Err(SourceFault::Broken(error)),
+                Err(error) => return Err(SourceFault::Broken(error.into())),
             }
             if let Some(given_up) = self.patience.verdict(Instant::now()) {
                 return Err(fault_of(given_up));
@@ -178,6 +186,19 @@ impl<M: Meter> Talk<M> {
                 return Ok(count);
             }
         }
+    }
+
+    fn took(&mut self, count: usize) -> Result<(), SourceFault> {
+        let now = Instant::now();
+        self.patience.took(count, now);
+        let Some((since, bytes)) = &mut self.window else { return Ok(()) };
+        *bytes += count as u64;
+        if now.saturating_duration_since(*since) < self.timing.rate_window {
+            return Ok(());
+        }
+        let enough = *bytes >= DOWNLOAD_RATE_MIN * self.timing.rate_window.as_secs();
+        self.window = Some((now, 0));
+        if enough { Ok(()) } else { Err(SourceFault::TooSlow) }
     }
 
     fn meter(&mut self, bytes: usize) {

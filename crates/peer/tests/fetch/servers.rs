@@ -66,6 +66,11 @@ impl Content {
     pub(crate) fn new(size: usize) -> Self {
         // Cheap, and no two blocks are the same.
         let bytes: Vec<u8> = (0..size).map(|at| ((at >> 20) * 7 + (at >> 10) * 13 + at * 31) as u8).collect();
+        Self::of(bytes)
+    }
+
+    pub(crate) fn of(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
         let mut hasher = TreeHasher::new();
         hasher.update(&bytes);
         let (hash, list) = hasher.finish();
@@ -79,6 +84,7 @@ pub(crate) struct Server {
     /// Bytes of bodies that it handed to the system.
     pub(crate) sent: Arc<AtomicU64>,
     pub(crate) requests: Arc<Mutex<Vec<String>>>,
+    pub(crate) connections: Arc<AtomicU64>,
 }
 
 impl Server {
@@ -89,13 +95,19 @@ impl Server {
     pub(crate) async fn of_many(contents: Vec<Content>, nature: Nature) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = peer(listener.local_addr().unwrap());
-        let (sent, requests) = (Arc::default(), Arc::default());
-        let server = Self { peer, sent: Arc::clone(&sent), requests: Arc::clone(&requests) };
+        let (sent, requests, connections) = (Arc::default(), Arc::default(), Arc::<AtomicU64>::default());
+        let server = Self {
+            peer,
+            sent: Arc::clone(&sent),
+            requests: Arc::clone(&requests),
+            connections: Arc::clone(&connections),
+        };
         let contents = Arc::new(contents);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
+                connections.fetch_add(1, Ordering::SeqCst);
                 let (sent, requests) = (Arc::clone(&sent), Arc::clone(&requests));
                 let play = Play { contents: Arc::clone(&contents), nature, sent, requests };
                 tokio::spawn(play.run(BufReader::new(stream)));
@@ -200,7 +212,9 @@ impl Play {
 
     async fn send_body(&self, content: &Content, bytes: Range<usize>, stream: &mut TcpStream) -> Option<()> {
         let start = bytes.start;
-        let mut body: Vec<u8> = bytes.clone().map(|at| content.bytes.get(at).copied().unwrap_or(0)).collect();
+        let end = bytes.end.min(content.bytes.len());
+        let mut body = content.bytes[start.min(end)..end].to_vec();
+        body.resize(bytes.len(), 0);
         match self.nature {
             Nature::Flips(bit) if bytes.contains(&((bit / 8) as usize)) => {
                 body[(bit / 8) as usize - start] ^= 1 << (bit % 8);

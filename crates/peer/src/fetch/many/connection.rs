@@ -1,0 +1,148 @@
+//! One connection that brings small files: requests go out many at once, and their answers come in the same order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use proto::limits::SMALL_FILES_IN_FLIGHT;
+use proto::transfer::blocks::BLOCK_BYTES;
+use proto::value::host::PeerAddr;
+
+use super::Job;
+use super::batch::{Room, Store};
+use super::round::{Tell, Told};
+use crate::fetch::talk::{Meter, Talk};
+use crate::fetch::{SourceFault, http};
+
+/// A connection and the files that it is to bring.
+pub(super) struct Connection {
+    peer: PeerAddr,
+    /// Files that were asked for, in order; then those that were not.
+    jobs: VecDeque<Job>,
+    /// How many were asked for on this connection.
+    sent: usize,
+    room: Room,
+    store: Store,
+    tell: Tell,
+    banned: Arc<AtomicBool>,
+    /// Whether this connection brought anything, so that another one is worth a try.
+    fruitful: bool,
+}
+
+/// Tells the round that bytes came.
+struct Teller {
+    peer: PeerAddr,
+    tell: Tell,
+}
+
+impl Meter for Teller {
+    fn came(&mut self, bytes: u64) {
+        // Fails only when the download was given up.
+        let _ = self.tell.send(Told::Bytes(self.peer.clone(), bytes));
+    }
+}
+
+impl Connection {
+    pub(super) fn new(
+        peer: PeerAddr,
+        jobs: Vec<Job>,
+        batcher: &super::batch::Batcher,
+        tell: &Tell,
+        banned: &Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            peer,
+            jobs: jobs.into(),
+            sent: 0,
+            room: batcher.room(),
+            store: batcher.store(),
+            tell: tell.clone(),
+            banned: Arc::clone(banned),
+            fruitful: false,
+        }
+    }
+
+    /// Brings all the files, or tells which are missing.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.converse().await {
+                Ok(()) => return,
+                // Some servers close after a number of requests.
+                Err(SourceFault::Closed) if self.fruitful => {}
+                Err(fault) => {
+                    let missing = self.jobs.drain(..).collect();
+                    self.say(Told::Left(missing, self.peer.clone(), fault));
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn converse(&mut self) -> Result<(), SourceFault> {
+        let Some(first) = self.jobs.front() else { return Ok(()) };
+        let timing = first.request.timing;
+        (self.sent, self.fruitful) = (0, false);
+        let meter = Teller { peer: self.peer.clone(), tell: self.tell.clone() };
+        let mut talk = Talk::connect(&self.peer, &timing, meter).await?;
+        self.say(Told::Joined(self.peer.clone()));
+        while !self.jobs.is_empty() {
+            if self.banned.load(Ordering::Relaxed) {
+                return Err(SourceFault::WrongBlock { block: 0 });
+            }
+            self.ask(&mut talk).await?;
+            self.receive(&mut talk).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps many requests on their way; sends them some at a time, not one by one.
+    async fn ask(&mut self, talk: &mut Talk<Teller>) -> Result<(), SourceFault> {
+        if self.sent > SMALL_FILES_IN_FLIGHT / 2 {
+            return Ok(());
+        }
+        let mut requests = Vec::new();
+        for job in self.jobs.iter().take(SMALL_FILES_IN_FLIGHT).skip(self.sent) {
+            http::write_request("GET", job.request.hash, "", None, &self.peer, &mut requests);
+        }
+        self.sent = self.jobs.len().min(SMALL_FILES_IN_FLIGHT);
+        talk.send(&requests).await
+    }
+
+    async fn receive(&mut self, talk: &mut Talk<Teller>) -> Result<(), SourceFault> {
+        let head = talk.head().await?;
+        let refused = match http::whole(&head) {
+            Ok(length) if length <= BLOCK_BYTES => {
+                let length = usize::try_from(length).unwrap_or(0);
+                let permit = self.room.take(length).await;
+                let mut bytes = vec![0; length];
+                talk.fill(&mut bytes).await?;
+                if let Some(job) = self.received() {
+                    self.store.store(job, self.peer.clone(), bytes, permit);
+                }
+                return Ok(());
+            }
+            Ok(said) => SourceFault::OtherSize { said },
+            Err(fault) => fault,
+        };
+        if let Some(job) = self.received() {
+            self.say(Told::Refused(job, self.peer.clone(), refused));
+        }
+        // A body that is too long to be skipped ends the connection, not the source.
+        match talk.skip(head.length).await? {
+            true => Ok(()),
+            false => Err(SourceFault::Closed),
+        }
+    }
+
+    /// The first of the files has its answer.
+    fn received(&mut self) -> Option<Job> {
+        self.sent = self.sent.saturating_sub(1);
+        self.fruitful = true;
+        self.jobs.pop_front()
+    }
+
+    fn say(&self, told: Told) {
+        // Fails only when the download was given up.
+        let _ = self.tell.send(told);
+    }
+}
