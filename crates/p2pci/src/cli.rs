@@ -39,7 +39,7 @@ fn variables_as_usual(argument: Arg) -> Arg {
 
 const AFTER_HELP: &str = "\
 Try it alone:        p2pci demo
-Three machines:      p2pci server  |  p2pci share DIR --server HOST  |  p2pci get NUMBER --server HOST
+Three machines:      p2pci server  |  p2pci share PATH --server HOST  |  p2pci get TARGET --server HOST
 Exit codes:          0 done, 1 failed, 2 wrong usage, 3 not found, 4 index unreachable,
                      5 several contents, 6 verification failed, 130 interrupted";
 
@@ -50,13 +50,13 @@ pub enum Command {
     Server(Server),
     /// Run a peer with a menu: add, look up, list, download
     Client(Client),
-    /// Share a folder of RFC texts until stopped
+    /// Share folders and files until stopped
     Share(Share),
-    /// Download an RFC from whoever has it
+    /// Download files from whoever has them: verified, from many peers at once, resumed where they stopped
     Get(Get),
-    /// Show who has an RFC
+    /// Show who has a file
     Lookup(Lookup),
-    /// Show every record of the index
+    /// Show every file of the index
     List(List),
     /// Watch an index and two peers do the whole job on this machine, every step checked
     Demo(Demo),
@@ -158,9 +158,30 @@ pub struct Client {
 /// `p2pci share`
 #[derive(Debug, Args)]
 pub struct Share {
-    /// The folder: every rfcN.txt in it is shared
-    #[arg(value_name = "DIR", env = "P2PCI_DIR")]
-    pub dir: PathBuf,
+    /// Folders and files: everything below them is shared, and what changes there
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// What names begin with, instead of the folder's own name; / is nothing
+    #[arg(long = "as", value_name = "PREFIX", env = "P2PCI_AS")]
+    pub prefix: Option<String>,
+    /// Share only what matches, in the syntax of gitignore; '!GLOB' leaves out. The last match counts
+    #[arg(long, short, value_name = "GLOB", env = "P2PCI_GLOB")]
+    pub glob: Vec<String>,
+    /// Share hidden files as well
+    #[arg(long, env = "P2PCI_HIDDEN")]
+    pub hidden: bool,
+    /// Follow links that lead to something beneath the shared folder
+    #[arg(long, env = "P2PCI_FOLLOW_LINKS")]
+    pub follow_links: bool,
+    /// Share a home folder or / all the same
+    #[arg(long, env = "P2PCI_ALLOW_ROOT")]
+    pub allow_root: bool,
+    /// Show what would be public, and share nothing
+    #[arg(long, short = 'n', env = "P2PCI_DRY_RUN")]
+    pub dry_run: bool,
+    /// Where hashes are kept [default: $XDG_CACHE_HOME/p2pci, else ~/.cache/p2pci]
+    #[arg(long, value_name = "DIR", env = "P2PCI_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
     #[command(flatten)]
     pub index: ServerFlag,
     #[command(flatten)]
@@ -173,13 +194,20 @@ pub struct Share {
 /// `p2pci get`
 #[derive(Debug, Args)]
 pub struct Get {
-    /// The RFC's number
-    #[arg(value_name = "NUMBER")]
-    pub number: proto::value::number::RfcNumber,
-    /// Where to put it: a file, a folder with a final /, or - for standard output [default: rfcNUMBER.txt here]
+    /// What to fetch: 64 hexadecimal digits are a hash, digits an RFC's number, else it is a name (all of it, or its last part
+    /// where that is unique), or a glob: * ? [a-z] {a,b}. A ./ before it makes a name of anything
+    #[arg(value_name = "TARGET", required = true)]
+    pub targets: Vec<String>,
+    /// Each TARGET is a folder: fetch everything below it, with its layout
+    #[arg(long, short, env = "P2PCI_RECURSIVE")]
+    pub recursive: bool,
+    /// Where to put it: a file, a folder with a final /, or - for standard output [default: here, under its own name]
     #[arg(long, short, value_name = "FILE|DIR/|-", env = "P2PCI_OUTPUT")]
     pub output: Option<PathBuf>,
-    /// Ask this peer, not the index
+    /// Which content, where several are published under one name
+    #[arg(long, value_name = "HEX", env = "P2PCI_HASH")]
+    pub hash: Option<proto::value::digest::Digest>,
+    /// Ask this peer, not the index: for a number or a hash
     #[arg(long, value_name = "HOST:PORT", env = "P2PCI_FROM")]
     pub from: Option<crate::settings::From>,
     /// Replace a file of another content
@@ -195,9 +223,9 @@ pub struct Get {
 /// `p2pci lookup`
 #[derive(Debug, Args)]
 pub struct Lookup {
-    /// The RFC's number
-    #[arg(value_name = "NUMBER")]
-    pub number: proto::value::number::RfcNumber,
+    /// A hash, an RFC's number or a name, as for get
+    #[arg(value_name = "TARGET")]
+    pub target: String,
     #[command(flatten)]
     pub index: ServerFlag,
     /// JSON Lines instead of text
@@ -208,7 +236,7 @@ pub struct Lookup {
 /// `p2pci list`
 #[derive(Debug, Args)]
 pub struct List {
-    /// Only records whose title, or whose name rfcN.txt, matches: * ? [a-z] {a,b}, in any case
+    /// Only files whose name, last part of the name, title or rfcN.txt matches: * ? [a-z] {a,b}, in any case
     #[arg(value_name = "GLOB")]
     pub glob: Option<String>,
     #[command(flatten)]

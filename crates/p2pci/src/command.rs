@@ -9,6 +9,7 @@ mod server;
 mod share;
 
 use peer::link::LinkError;
+use peer::query::QueryError;
 
 use crate::cli::Command;
 use crate::exit::{Code, Failure};
@@ -58,5 +59,13 @@ fn index_failure(error: LinkError) -> Failure {
         }
         LinkError::Host(_) => Failure::new(Code::Usage, error.to_string()),
         error => Failure::new(Code::Failed, error.to_string()),
+    }
+}
+
+/// A question to the index that has no answer, in 1.1 or 1.0.
+fn query_failure(error: &QueryError) -> Failure {
+    match error {
+        QueryError::Link(error) => index_failure(error.clone()),
+        QueryError::Refused { .. } | QueryError::TooOld => Failure::new(Code::Failed, error.to_string()),
     }
 }

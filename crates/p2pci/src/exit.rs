@@ -14,6 +14,10 @@ pub enum Code {
     NotFound = 3,
     /// The index cannot be reached.
     Unreachable = 4,
+    /// Several contents are meant by one name; nothing was written.
+    SeveralContents = 5,
+    /// What came is not what it should be.
+    VerificationFailed = 6,
     /// Ctrl+C or SIGTERM.
     Interrupted = 130,
 }

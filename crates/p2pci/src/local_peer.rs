@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use net::accept::Policy;
 use net::listen::{ListenSpec, Listeners, PortChoice};
-use net::stop::{Stopper, stop_pair};
+use net::stop::{StopSignal, Stopper, stop_pair};
 use peer::link::{IndexAddr, Link, LinkConfig};
 use peer::notice::Observer;
 use peer::shares::{ShareTable, Shared, Skipped};
@@ -58,6 +58,63 @@ impl Spec {
     }
 }
 
+/// Where uploads are served.
+pub fn listen_spec(uploads: &Uploads) -> ListenSpec {
+    let ports =
+        uploads.upload_port.map_or(PortChoice::Any, |ports| PortChoice::Range(ports.first, ports.last));
+    ListenSpec { address: uploads.upload_listen, ports }
+}
+
+/// A running upload server.
+pub struct Uploader {
+    /// The port on which it serves.
+    pub port: Port,
+    stopper: Stopper,
+    stop: StopSignal,
+    serving: JoinHandle<()>,
+}
+
+impl Uploader {
+    /// Starts to serve what `shares` holds.
+    pub fn start(
+        listen: ListenSpec,
+        public: bool,
+        shares: Arc<ShareTable>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, Failure> {
+        let listeners = Listeners::bind(listen).map_err(|error| {
+            Failure::new(
+                Code::Failed,
+                format!("{error}; --upload-port and --upload-listen choose another place"),
+            )
+        })?;
+        let port = Port::new(listeners.port());
+        let port = port.ok_or_else(|| Failure::new(Code::Failed, "the system gave no upload port"))?;
+        let (stopper, stop) = stop_pair();
+        let policy = Policy {
+            public,
+            connections_max: UPLOAD_CONNECTIONS_MAX,
+            per_address_max: CONNECTIONS_PER_ADDRESS,
+            refusal: tongues::REFUSAL,
+            drain: DRAIN,
+        };
+        let serving = peer::upload::serve(listeners, policy, shares, observer, tongues::refuse, stop.clone());
+        Ok(Self { port, stopper, stop, serving: tokio::spawn(serving) })
+    }
+
+    /// The signal that [`Self::stop`] gives.
+    pub fn stop_signal(&self) -> StopSignal {
+        self.stop.clone()
+    }
+
+    /// Lets running uploads end, and stops.
+    pub async fn stop(self) {
+        self.stopper.stop();
+        // The task holds nothing that could fail; an error is its own panic, which was shown when it happened.
+        let _ = self.serving.await;
+    }
+}
+
 /// A running peer.
 pub struct LocalPeer {
     /// What it shares.
@@ -65,52 +122,30 @@ pub struct LocalPeer {
     /// Its link to the index.
     pub link: Link,
     /// The port on which it serves uploads.
-    pub upload_port: u16,
-    stopper: Stopper,
-    uploads: JoinHandle<()>,
+    pub upload_port: Port,
+    uploader: Uploader,
 }
 
 impl LocalPeer {
     /// Starts the upload server and then the link, for what `shares` holds.
     pub fn start(spec: Spec, shares: Arc<ShareTable>, observer: Arc<dyn Observer>) -> Result<Self, Failure> {
-        let listeners = Listeners::bind(spec.listen).map_err(|error| {
-            Failure::new(
-                Code::Failed,
-                format!("{error}; --upload-port and --upload-listen choose another place"),
-            )
-        })?;
-        let upload_port = listeners.port();
-        let port = Port::new(upload_port)
-            .ok_or_else(|| Failure::new(Code::Failed, "the system gave no upload port"))?;
-        let (stopper, stop) = stop_pair();
-        let policy = Policy {
-            public: spec.public,
-            connections_max: UPLOAD_CONNECTIONS_MAX,
-            per_address_max: CONNECTIONS_PER_ADDRESS,
-            refusal: tongues::REFUSAL,
-            drain: DRAIN,
-        };
+        let uploader = Uploader::start(spec.listen, spec.public, Arc::clone(&shares), Arc::clone(&observer))?;
         let config = LinkConfig {
             index: spec.index,
             host: spec.host,
-            upload_port: port,
+            upload_port: uploader.port,
             shares: Arc::clone(&shares),
             announce: spec.announce,
         };
-        let link = Link::start(config, Arc::clone(&observer))
-            .map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
-        let serving =
-            peer::upload::serve(listeners, policy, Arc::clone(&shares), observer, tongues::refuse, stop);
-        let uploads = tokio::spawn(serving);
-        Ok(Self { shares, link, upload_port, stopper, uploads })
+        let link =
+            Link::start(config, observer).map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
+        Ok(Self { shares, link, upload_port: uploader.port, uploader })
     }
 
     /// Leaves the index, lets running uploads end, and stops.
     pub async fn stop(self) {
         self.link.leave().await;
-        self.stopper.stop();
-        // The task holds nothing that could fail; an error is its own panic, which was shown when it happened.
-        let _ = self.uploads.await;
+        self.uploader.stop().await;
     }
 }
 

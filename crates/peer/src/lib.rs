@@ -7,11 +7,13 @@
 //! * [`upload`]: hands shared files to other peers.
 //! * [`link`]: the lasting connection to the index, and questions asked without one.
 //! * [`query`]: questions to the index without a lasting connection.
+//! * [`registrar`]: keeps the index told about everything that is shared.
 //! * [`download`]: fetches a file from a peer, whole or not at all.
 //! * [`fetch`]: fetches a file by its hash: verified, from several peers, continued where it stopped.
 //! * [`notice`]: what a peer tells whoever runs it.
 
 pub mod choice;
+pub mod demand;
 pub mod download;
 pub mod fetch;
 mod files;
@@ -20,6 +22,7 @@ pub mod link;
 pub mod notice;
 mod patience;
 pub mod query;
+pub mod registrar;
 pub mod shares;
 pub mod upload;
 mod words;

@@ -22,7 +22,7 @@ use connection::{Claim, Connection, Question};
 use conversation::{Pieces, Sink};
 use task::{Command, Phase, Reply, State, Task};
 
-mod backoff;
+pub(crate) mod backoff;
 mod connection;
 mod conversation;
 mod task;

@@ -1,104 +1,151 @@
-//! `p2pci get NUMBER`
+//! `p2pci get TARGET…`
 
-use std::path::{Path, PathBuf};
+mod place;
+mod progress;
+mod resolve;
+mod unverified;
+mod verified;
+pub mod wanted;
 
-use peer::download::{
-    Destination, FetchAnyError, FetchError, Fetched, FetchedFrom, Outcome, Timing, fetch_from_any,
-};
-use peer::link::lookup_once;
+use peer::choice::{Choice, Content};
 use proto::escape;
-use proto::rfc_text::file_name_of;
-use proto::value::host::PeerAddr;
-use serde_json::json;
+use proto::wire::v11::body::Variant;
+use proto::wire::v11::request::Target;
 
-use super::index_failure;
-use super::lookup::nobody;
+use self::place::Place;
+use self::wanted::Wanted;
 use crate::cli::Get;
 use crate::exit::{Code, Failure};
-use crate::out::{self, Out};
+use crate::out::Out;
 use crate::settings::typed;
 
-/// Fetches an RFC from whoever has it.
+/// What all fetches of one command have in common.
+struct Context<'a> {
+    args: &'a Get,
+    out: Out,
+}
+
+/// Fetches each target. A target that fails does not keep the next ones from being fetched; the first failure is the command's.
 pub async fn run(args: Get, out: Out) -> Result<(), Failure> {
-    let sources = sources(&args).await?;
-    let mut destination = destination(&args)?;
-    let mut failed = |peer: &PeerAddr, error: &FetchError| {
-        let reason = escape::Line(error.to_string().as_bytes()).to_string();
-        match out.is_json() {
-            true => out.object(&json!({"type": "source_failed", "from": peer.to_string(), "reason": reason})),
-            false if sources.len() > 1 => out.note(format_args!("p2pci: {reason}; trying the next peer")),
-            false => {}
-        }
+    let parse = |text: &String| {
+        Wanted::parse(text, args.recursive).map_err(|sentence| Failure::new(Code::Usage, sentence))
     };
-    let timing = Timing::default();
-    let fetched = fetch_from_any(&sources, None, args.number, &mut destination, &timing, &mut failed).await;
-    show(&args, &fetched.map_err(|error| failure(&args, &error))?, out);
-    Ok(())
+    let wanted: Vec<Wanted> = args.targets.iter().map(parse).collect::<Result<_, _>>()?;
+    let several = wanted.len() > 1 || !matches!(wanted.as_slice(), [Wanted::One(_)]);
+    place::check(args.output.as_deref(), several)?;
+    let context = Context { args: &args, out };
+    let mut first = None;
+    for wanted in &wanted {
+        let fetched = match wanted {
+            Wanted::One(target) => context.one(target).await,
+            Wanted::Glob(glob) => {
+                context.many(&resolve::matching(&args.index.server, glob).await?, false).await
+            }
+            Wanted::Folder(folder) => {
+                context.many(&resolve::below(&args.index.server, folder).await?, true).await
+            }
+        };
+        context.note_failure(fetched, several, &mut first);
+    }
+    first.map_or(Ok(()), Err)
 }
 
-/// Whom to ask, in the order in which to ask.
-async fn sources(args: &Get) -> Result<Vec<PeerAddr>, Failure> {
-    if let Some(from) = &args.from {
-        return Ok(vec![from.0.clone()]);
+impl Context<'_> {
+    /// Fetches what one target means.
+    async fn one(&self, target: &Target) -> Result<(), Failure> {
+        let choice = match &self.args.from {
+            Some(from) => resolve::at_peer(target, &from.0)?,
+            None => resolve::at_index(self, target).await?,
+        };
+        let own_name = match (target, &choice) {
+            (Target::Rfc(number), _) => proto::rfc_text::file_name_of(*number),
+            (_, Choice::Verified(content)) => {
+                content.name.clone().unwrap_or_else(|| content.hash.to_string())
+            }
+            (Target::File(name), _) => name.clone(),
+            (Target::Hash(hash), _) => hash.to_string(),
+        };
+        let place = Place::of_one(self.args.output.as_deref(), &own_name);
+        self.fetch(target, choice, place).await
     }
-    let answer = lookup_once(&args.index.server, None, args.number).await.map_err(index_failure)?;
-    let having = answer.records.into_iter().filter(|record| record.number == args.number);
-    let sources: Vec<PeerAddr> = having.map(|record| record.peer).collect();
-    match sources.is_empty() {
-        true => Err(nobody(args.number, &typed(&args.index.server), answer.status)),
-        false => Ok(sources),
-    }
-}
 
-/// Where to put the file. A folder gets `rfcN.txt`; a folder is what ends in `/`, or is one already.
-fn destination(args: &Get) -> Result<Destination, Failure> {
-    let name = file_name_of(args.number);
-    let path = match args.output.as_deref() {
-        None => PathBuf::from(name),
-        Some(output) if output == Path::new("-") => return Ok(Destination::Writer(out::bytes())),
-        Some(output) if output.as_os_str().is_empty() => {
-            return Err(Failure::new(Code::Usage, "--output is empty; name a file, a folder or -"));
+    /// Fetches files that a list named; `layout` keeps their folders.
+    async fn many(&self, found: &[(String, Choice)], layout: bool) -> Result<(), Failure> {
+        let places =
+            place::of_many(self.args.output.as_deref(), found.iter().map(|(name, _)| name.as_str()), layout)?;
+        let mut first = None;
+        for ((name, choice), place) in found.iter().zip(places) {
+            let fetched = self.fetch(&Target::File(name.clone()), choice.clone(), place).await;
+            self.note_failure(fetched, true, &mut first);
         }
-        Some(output) if ends_in_slash(output) || output.is_dir() => output.join(name),
-        Some(output) => output.to_owned(),
-    };
-    Ok(Destination::File { path, force: args.force })
-}
+        first.map_or(Ok(()), Err)
+    }
 
-fn ends_in_slash(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().ends_with(b"/")
-}
+    async fn fetch(&self, target: &Target, choice: Choice, place: Place) -> Result<(), Failure> {
+        match choice {
+            Choice::Verified(content) => self.fetch_verified(&content, place).await,
+            Choice::Unverified(sources) => match target {
+                Target::Rfc(number) => unverified::fetch_number(self, *number, &sources, place).await,
+                Target::File(_) | Target::Hash(_) => Err(self.nobody(target)),
+            },
+            Choice::Several(variants) => Err(several(&variants)),
+            Choice::Names(names) => Err(Failure::new(
+                Code::SeveralContents,
+                format!(
+                    "{target} is the last part of {} names; say which: {}",
+                    names.len(),
+                    names.join("  ")
+                ),
+            )),
+            // Waited for by whoever resolved the target; in a list it is told and left aside.
+            Choice::Hashing { name, .. } => Err(Failure::new(
+                Code::Failed,
+                format!("{name} is still being hashed where it is shared; try again"),
+            )),
+            Choice::Nobody => Err(self.nobody(target)),
+        }
+    }
 
-fn show(args: &Get, FetchedFrom { fetched, source }: &FetchedFrom, out: Out) {
-    let Fetched { bytes, outcome } = fetched;
-    let from = escape::Line(source.to_string().as_bytes()).to_string();
-    match outcome {
-        Outcome::Saved(path) => out.result(
-            format_args!("{}: {bytes} bytes from {from}, unverified (P2P-CI/1.0 has no hash)", path.display()),
-            &json!({
-                "type": "fetched", "number": args.number.get(), "path": path.display().to_string(), "bytes": bytes,
-                "from": from, "verified": false,
-            }),
-        ),
-        Outcome::AlreadyHere(path) => out.result(
-            format_args!("{}: already here", path.display()),
-            &json!({
-                "type": "already_here", "number": args.number.get(), "path": path.display().to_string(), "bytes": bytes,
-            }),
-        ),
-        // Standard output holds the file and nothing else.
-        Outcome::Written => {}
+    async fn fetch_verified(&self, content: &Content, place: Place) -> Result<(), Failure> {
+        match content.sources.is_empty() {
+            true => Err(Failure::new(
+                Code::NotFound,
+                format!("nobody has all of {} at the moment; try again", content.hash),
+            )),
+            false => verified::fetch_content(self, content, place).await,
+        }
+    }
+
+    fn nobody(&self, target: &Target) -> Failure {
+        let index = typed(&self.args.index.server);
+        Failure::new(
+            Code::NotFound,
+            format!("no peer of {index} has {target}; 'p2pci list' shows what there is"),
+        )
+    }
+
+    /// Remembers the first failure; among several targets each is told at once.
+    fn note_failure(&self, result: Result<(), Failure>, several: bool, first: &mut Option<Failure>) {
+        if let Err(failure) = result {
+            if several && first.is_some() {
+                self.out.note(format_args!("p2pci: {}", escape::Line(failure.message.as_bytes())));
+            }
+            first.get_or_insert(failure);
+        }
     }
 }
 
-fn failure(args: &Get, error: &FetchAnyError) -> Failure {
-    match error {
-        FetchAnyError::NoSource | FetchAnyError::AllFailed { not_found: true, .. } => {
-            Failure::new(Code::NotFound, format!("RFC {}: {error}", args.number))
-        }
-        FetchAnyError::Local(FetchError::Exists { .. }) => {
-            Failure::new(Code::Failed, format!("{error}; --force replaces it, --output takes another name"))
-        }
-        _ => Failure::new(Code::Failed, error.to_string()),
+/// Several contents under one name: what tells them apart, and how to choose.
+fn several(variants: &[Variant]) -> Failure {
+    let mut message =
+        format!("{} contents are published under this name; --hash HEX chooses one:", variants.len());
+    for variant in variants {
+        let hash = variant.hash.map(|hash| hash.to_string()).unwrap_or_default();
+        let hosts: Vec<String> =
+            variant.sources.iter().take(3).map(|s| format!("{}:{}", s.host, s.port)).collect();
+        let more = if variant.sources_in_all > hosts.len() { ", …" } else { "" };
+        let size = variant.size.unwrap_or_default();
+        message.push_str(&format!("\n    {hash}  {size} bytes  from {}{more}", hosts.join(", ")));
     }
+    Failure::new(Code::SeveralContents, message)
 }

@@ -1,140 +1,144 @@
-//! `p2pci share DIR`
+//! `p2pci share PATH…`
+
+mod narrator;
 
 use std::sync::Arc;
 
-use peer::link::IndexAddr;
-use peer::notice::{LinkNotice, Notice, Observer, ShareNotice, UploadOutcome};
-use peer::shares::ShareTable;
+use peer::registrar::{self, RegistrarConfig};
+use peer::shares::{
+    CacheFolder, Options, Prefix, Preview, PublishError, Published, Root, ShareTable, Skips, preview,
+};
 use proto::escape;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use self::narrator::Narrator;
 use crate::cli::Share;
-use crate::exit::Failure;
-use crate::local_peer::{LocalPeer, Spec, scan, skipped_in_words};
+use crate::exit::{Code, Failure};
+use crate::local_peer::{Uploader, listen_spec};
 use crate::out::Out;
-use crate::settings::typed;
 use crate::signals;
 
-/// Shares a folder until it is stopped.
+/// Shares folders and files until it is stopped.
 pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
+    let (roots, options) = (roots(&args), options(&args));
+    if args.dry_run {
+        let shown = tokio::task::spawn_blocking(move || preview(&roots, &options)).await?;
+        show_preview(&shown.map_err(|error| refused(&error))?, out);
+        return Ok(());
+    }
     let shares = Arc::new(ShareTable::new());
-    let (shared, skipped) = scan(&shares, &args.dir).await?;
-    let index = args.index.server;
-    let observer = Arc::new(Narrator { out, index: index.clone() });
-    let peer = LocalPeer::start(Spec::new(&index, &args.uploads, true), shares, observer)?;
-    let dir = args.dir.display();
-    let (files, port) = (shared.len(), peer.upload_port);
-    let plural = if files == 1 { "" } else { "s" };
-    let line = match skipped.len() {
-        0 => format!("Sharing {files} file{plural} of {dir} on port {port}"),
-        _ => format!("Sharing {files} file{plural} of {dir} on port {port} ({})", skipped_in_words(&skipped)),
+    let observer = Arc::new(Narrator::new(out, args.index.server.clone()));
+    let published = {
+        let (shares, observer) = (Arc::clone(&shares), Arc::clone(&observer) as Arc<_>);
+        tokio::task::spawn_blocking(move || shares.publish(&roots, &options, &observer)).await?
     };
+    let published = published.map_err(|error| refused(&error))?;
+    let uploader = Uploader::start(
+        listen_spec(&args.uploads),
+        args.uploads.public,
+        Arc::clone(&shares),
+        Arc::clone(&observer) as Arc<_>,
+    )?;
+    show_published(&args, &published, uploader.port.get(), out);
+
+    let config = RegistrarConfig {
+        index: args.index.server.clone(),
+        host: args.uploads.host.clone(),
+        upload_port: uploader.port,
+    };
+    let registering = registrar::run(config, shares, observer, uploader.stop_signal());
+    tokio::select! {
+        registered = registering => registered.map_err(|error| Failure::new(Code::Usage, error.to_string()))?,
+        () = signals::interrupted() => {}
+    }
+    out.remark("Stopping: running uploads may end first");
+    tokio::select! {
+        () = uploader.stop() => {}
+        () = signals::interrupted() => {}
+    }
+    Ok(())
+}
+
+fn roots(args: &Share) -> Vec<Root> {
+    let prefix = args.prefix.as_deref().map_or(Prefix::OwnName, Prefix::typed);
+    args.paths.iter().map(|path| Root { path: path.clone(), prefix: prefix.clone() }).collect()
+}
+
+fn options(args: &Share) -> Options {
+    Options {
+        globs: args.glob.clone(),
+        hidden: args.hidden,
+        follow_links: args.follow_links,
+        allow_root: args.allow_root,
+        cache: args.state_dir.clone().map_or(CacheFolder::Default, CacheFolder::At),
+        ..Options::default()
+    }
+}
+
+fn refused(error: &PublishError) -> Failure {
+    let code = match error {
+        PublishError::Prefix(_) | PublishError::Glob(_) => Code::Usage,
+        _ => Code::Failed,
+    };
+    Failure::new(code, error.to_string())
+}
+
+fn show_published(args: &Share, published: &Published, port: u16, out: Out) {
+    let Published { files, bytes, skipped } = published;
+    let paths: Vec<String> = args.paths.iter().map(|path| path.display().to_string()).collect();
+    let plural = if *files == 1 { "" } else { "s" };
+    let line = format!(
+        "Sharing {files} file{plural} ({}) of {} on port {port}{}",
+        indicatif::BinaryBytes(*bytes),
+        escape::Line(paths.join(", ").as_bytes()),
+        left_out(skipped)
+    );
     let mut object = json!({
-        "type": "sharing", "dir": dir.to_string(), "files": files, "skipped": skipped.len(), "port": port,
+        "type": "sharing", "paths": paths, "files": files, "bytes": bytes, "skipped": counts(skipped), "port": port,
     });
     // Without --host it is the address towards the index, which is known only once there is a connection.
     if let Some(host) = &args.uploads.host {
         object["host"] = host.as_str().into();
     }
     out.result(line, &object);
-    signals::interrupted().await;
-    out.remark("Stopping: running uploads may end first");
-    tokio::select! {
-        () = peer.stop() => {}
-        () = signals::interrupted() => {}
-    }
-    Ok(())
 }
 
-/// Tells what happens, as far as it matters to whoever shares.
-struct Narrator {
-    out: Out,
-    index: IndexAddr,
-}
-
-impl Narrator {
-    fn link(&self, notice: LinkNotice) {
-        let Self { out, index } = self;
-        match notice {
-            LinkNotice::Registered { files, refused } => {
-                let refusals = if refused > 0 { format!(", {refused} refused") } else { String::new() };
-                let line = format!("Registered {files} files with {index}{refusals}\n{}", elsewhere(index));
-                let object = json!({"type": "registered", "files": files, "refused": refused, "server": index.to_string()});
-                out.result(line, &object);
-            }
-            LinkNotice::Refused { number, status } => {
-                let status = status.map_or("no status".to_owned(), |code| code.get().to_string());
-                out.note(format_args!("p2pci: the index did not take RFC {number}: {status}"));
-            }
-            LinkNotice::Lost { why } => out.note(format_args!(
-                "p2pci: no connection to {index}: {}; uploads go on",
-                escape::Line(why.as_bytes())
-            )),
-            LinkNotice::RetryIn(pause) => {
-                out.note(format_args!("p2pci: trying again in {:.1} s", pause.as_secs_f32()));
-            }
-            LinkNotice::Connected { .. } => {}
-        }
+fn show_preview(preview: &Preview, out: Out) {
+    let Preview { files, bytes, largest, newest, skipped } = preview;
+    let plural = if *files == 1 { "" } else { "s" };
+    let mut lines =
+        format!("Would share {files} file{plural} ({}){}", indicatif::BinaryBytes(*bytes), left_out(skipped));
+    if let Some((name, size)) = largest {
+        lines.push_str(&format!(
+            "\n  largest: {} ({})",
+            escape::Line(name.as_bytes()),
+            indicatif::BinaryBytes(*size)
+        ));
     }
-
-    fn shares(&self, notice: &ShareNotice) {
-        match notice {
-            ShareNotice::Hashed { .. } => {}
-            ShareNotice::NoCache { why } => self.out.note(format_args!("p2pci: hashes are not kept: {why}")),
-            ShareNotice::CacheRenewed => {
-                self.out.note("p2pci: the kept hashes were damaged; they are computed anew")
-            }
-            ShareNotice::NotWatched { why } => {
-                self.out.note(format_args!("p2pci: changes are found every minute only: {why}"));
-            }
-            ShareNotice::Unreadable { name, why } => self.out.note(format_args!(
-                "p2pci: '{}' is not shared: {}",
-                escape::Line(name.as_bytes()),
-                escape::Line(why.as_bytes())
-            )),
-        }
+    if let Some((name, modified)) = newest {
+        let when = humantime::format_rfc3339_seconds(*modified);
+        lines.push_str(&format!("\n  newest:  {} ({when})", escape::Line(name.as_bytes())));
     }
-}
-
-impl Observer for Narrator {
-    fn notice(&self, notice: Notice) {
-        match notice {
-            Notice::Link(notice) => self.link(notice),
-            Notice::Upload { source, number, length, outcome: UploadOutcome::Done } => self.out.result(
-                format_args!("{source} took RFC {number}, {length} bytes"),
-                &json!({"type": "uploaded", "number": number.get(), "bytes": length, "to": source}),
-            ),
-            Notice::Upload { source, number, outcome: UploadOutcome::Cut(error), .. } => {
-                self.out.note(format_args!("p2pci: the upload of RFC {number} to {source} was cut: {error}"));
-            }
-            Notice::Http { source, answer, cut: None } if answer.length > 0 => self.out.result(
-                format_args!("{source} took {}, {} bytes", answer.target, answer.length),
-                &json!({"type": "uploaded", "target": answer.target.to_string(), "bytes": answer.length, "to": source}),
-            ),
-            Notice::Http { source, answer, cut: Some(error) } => {
-                self.out.note(format_args!("p2pci: the upload of {} to {source} was cut: {error}", answer.target));
-            }
-            Notice::Http { .. } | Notice::HttpRefused { .. } => {}
-            Notice::Upload { outcome: UploadOutcome::NotFound, .. } | Notice::UploadRefused { .. } => {}
-            Notice::Shares(notice) => self.shares(&notice),
-            Notice::Accept(notice) => {
-                if let net::accept::AcceptNotice::Trouble(error) = notice {
-                    self.out.note(format_args!("p2pci: cannot accept connections at the moment: {error}"));
-                }
-            }
-        }
-    }
-}
-
-/// The line to type on another machine. A name for this machine itself means nothing there: an address of ours does.
-fn elsewhere(index: &IndexAddr) -> String {
-    let here =
-        index.host == "localhost" || index.host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-    let host = match here {
-        true => net::interfaces::reachable_addresses()
-            .first()
-            .map_or_else(|| index.host.clone(), ToString::to_string),
-        false => index.host.clone(),
+    let named = |named: &Option<(String, u64)>| {
+        named.as_ref().map(|(name, size)| json!({"name": name, "size": size}))
     };
-    format!("Elsewhere:  p2pci get NUMBER --server {}", typed(&IndexAddr { host, port: index.port }))
+    out.result(
+        lines,
+        &json!({
+            "type": "would_share", "files": files, "bytes": bytes, "largest": named(largest),
+            "newest": newest.as_ref().map(|(name, _)| name), "skipped": counts(skipped),
+        }),
+    );
+}
+
+/// What is not shared, in words: nothing is left out in silence.
+fn left_out(skipped: &Skips) -> String {
+    let parts: Vec<String> = skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    if parts.is_empty() { String::new() } else { format!("; not shared: {}", parts.join(", ")) }
+}
+
+fn counts(skipped: &Skips) -> Value {
+    Value::Object(
+        skipped.iter().map(|(reason, count)| (reason.to_string(), (*count).into())).collect::<Map<_, _>>(),
+    )
 }

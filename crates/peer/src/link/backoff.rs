@@ -9,18 +9,18 @@ use proto::limits::{RECONNECT_CAP, RECONNECT_FIRST, RECONNECT_STABLE};
 
 /// The tries since the last good connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failed: u32,
 }
 
 impl Backoff {
     /// A connection ended after this time; one that was never made lasted no time at all.
-    pub(super) fn ended(&mut self, lasted: Duration) {
+    pub(crate) fn ended(&mut self, lasted: Duration) {
         self.failed = if lasted >= RECONNECT_STABLE { 1 } else { self.failed.saturating_add(1) };
     }
 
     /// The pause before the next try: `chance` from 0 to 1 chooses it.
-    pub(super) fn pause(self, chance: f64) -> Duration {
+    pub(crate) fn pause(self, chance: f64) -> Duration {
         self.ceiling().mul_f64(chance.clamp(0.0, 1.0))
     }
 

@@ -102,11 +102,6 @@ impl Connection {
             }
         }
     }
-
-    /// Closes in order.
-    pub(crate) async fn close(self) {
-        self.stream.close_lingering(proto::limits::LINGER).await;
-    }
 }
 
 fn lost(cause: &str) -> LinkError {

@@ -99,7 +99,7 @@ impl World {
     /// Alice's address as the index gives it to Bob.
     async fn source(&self, number: RfcNumber) -> Result<PeerAddr, Failure> {
         let answer = self.ask(number).await?;
-        let alice = answer.records.iter().find(|record| record.peer.port().get() == self.alice.upload_port);
+        let alice = answer.records.iter().find(|record| record.peer.port() == self.alice.upload_port);
         let known = alice.map(|record| record.peer.clone());
         known.ok_or_else(|| {
             Failure::from(anyhow::anyhow!("the index does not know that Alice has RFC {number}"))

@@ -1,0 +1,110 @@
+//! Files by hash: every byte verified, from all sources at once, continued where an earlier download stopped.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use peer::choice::Content;
+use peer::fetch::{FetchError, Fetched, Outcome, Request, SourceReport, fetch};
+use proto::escape;
+use serde_json::{Value, json};
+
+use super::Context;
+use super::place::Place;
+use super::progress::Display;
+use crate::exit::{Code, Failure};
+use crate::out;
+
+/// Fetches a content.
+pub(super) async fn fetch_content(
+    context: &Context<'_>,
+    content: &Content,
+    place: Place,
+) -> Result<(), Failure> {
+    match place {
+        Place::File(path) => {
+            make_folders(&path)?;
+            let fetched = fetch_to(context, content, path).await?;
+            show(context, content, &fetched);
+            Ok(())
+        }
+        Place::Stdout => {
+            // Standard output gets the file only when all of it is verified.
+            let folder = tempfile::tempdir()?;
+            let fetched = fetch_to(context, content, folder.path().join("file")).await?;
+            io::copy(&mut File::open(&fetched.path)?, &mut out::bytes())?;
+            Ok(())
+        }
+    }
+}
+
+async fn fetch_to(context: &Context<'_>, content: &Content, target: PathBuf) -> Result<Fetched, Failure> {
+    let request = Request {
+        hash: content.hash,
+        size: content.size,
+        sources: content.sources.clone(),
+        target,
+        force: context.args.force,
+        timing: peer::download::Timing::default(),
+    };
+    let name = content.name.clone().unwrap_or_else(|| content.hash.to_string());
+    let display = Display::new(context.out, &name);
+    let fetched = fetch(&request, &display).await;
+    display.end();
+    fetched.map_err(|error| failure(&error))
+}
+
+/// Makes the folders that a share's layout names.
+fn make_folders(path: &Path) -> Result<(), Failure> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    let cannot = |error| {
+        Failure::new(Code::Failed, format!("the folder {} cannot be made: {error}", folder.display()))
+    };
+    std::fs::create_dir_all(folder).map_err(cannot)
+}
+
+fn show(context: &Context<'_>, content: &Content, fetched: &Fetched) {
+    let Fetched { path, bytes, fetched_bytes, resumed_bytes, outcome, sources } = fetched;
+    let path = path.display().to_string();
+    match outcome {
+        Outcome::Saved => {
+            let of_use = sources.iter().filter(|source| source.bytes > 0).count();
+            let resumed = if *resumed_bytes > 0 { format!(", {resumed_bytes} of them from before") } else { String::new() };
+            let plural = if of_use == 1 { "" } else { "s" };
+            context.out.result(
+                format_args!("{path}: {bytes} bytes{resumed}, from {of_use} source{plural}, verified"),
+                &json!({
+                    "type": "fetched", "name": content.name, "number": content.rfc, "hash": content.hash.to_string(),
+                    "path": path, "bytes": bytes, "fetched": fetched_bytes, "resumed": resumed_bytes, "verified": true,
+                    "sources": sources.iter().map(report).collect::<Vec<_>>(),
+                }),
+            );
+        }
+        Outcome::AlreadyHere => context.out.result(
+            format_args!("{path}: already here"),
+            &json!({
+                "type": "already_here", "name": content.name, "number": content.rfc, "hash": content.hash.to_string(),
+                "path": path, "bytes": bytes,
+            }),
+        ),
+    }
+}
+
+fn report(source: &SourceReport) -> Value {
+    let fault = source.fault.as_ref().map(|fault| escape::Line(fault.as_bytes()).to_string());
+    json!({"from": source.peer.to_string(), "bytes": source.bytes, "fault": fault})
+}
+
+fn failure(error: &FetchError) -> Failure {
+    let code = match error {
+        FetchError::NoSource | FetchError::AllFailed { not_found: true, .. } => Code::NotFound,
+        FetchError::AllFailed { fault, .. } if fault.is_lie() => Code::VerificationFailed,
+        _ => Code::Failed,
+    };
+    match error {
+        FetchError::Exists { .. } => {
+            Failure::new(code, format!("{error}; --force replaces it, --output takes another name"))
+        }
+        error => Failure::new(code, error.to_string()),
+    }
+}

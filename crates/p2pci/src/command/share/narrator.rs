@@ -1,0 +1,125 @@
+//! Tells what happens while something is shared, as far as it matters to whoever shares.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use net::accept::AcceptNotice;
+use peer::link::IndexAddr;
+use peer::notice::{LinkNotice, Notice, Observer, ShareNotice, UploadOutcome};
+use proto::escape;
+use proto::http::status::Status;
+use serde_json::json;
+
+use crate::out::Out;
+use crate::settings::typed;
+
+/// Whoever shares hears of the index, of uploads and of files that cannot be shared.
+pub(super) struct Narrator {
+    out: Out,
+    index: IndexAddr,
+    registered_before: AtomicBool,
+}
+
+impl Narrator {
+    pub(super) fn new(out: Out, index: IndexAddr) -> Self {
+        Self { out, index, registered_before: AtomicBool::new(false) }
+    }
+
+    fn link(&self, notice: LinkNotice) {
+        let Self { out, index, .. } = self;
+        match notice {
+            LinkNotice::Registered { files, refused } => {
+                let refusals = if refused > 0 { format!(", {refused} refused") } else { String::new() };
+                let plural = if files == 1 { "" } else { "s" };
+                let mut line = format!("Registered {files} file{plural} with {}{refusals}", typed(index));
+                if !self.registered_before.swap(true, Ordering::Relaxed) {
+                    line = format!("{line}\n{}", elsewhere(index));
+                }
+                let object = json!({"type": "registered", "files": files, "refused": refused, "server": index.to_string()});
+                out.result(line, &object);
+            }
+            LinkNotice::Refused { number, status } => {
+                let status = status.map_or("no status".to_owned(), |code| code.get().to_string());
+                out.note(format_args!("p2pci: the index did not take RFC {number}: {status}"));
+            }
+            LinkNotice::Lost { why } => out.note(format_args!(
+                "p2pci: no connection to {}: {}; uploads go on",
+                typed(index),
+                escape::Line(why.as_bytes())
+            )),
+            LinkNotice::RetryIn(pause) => {
+                out.note(format_args!("p2pci: trying again in {:.1} s", pause.as_secs_f32()));
+            }
+            LinkNotice::Connected { .. } => {}
+        }
+    }
+
+    fn shares(&self, notice: &ShareNotice) {
+        match notice {
+            ShareNotice::Hashed { .. } => {}
+            ShareNotice::NoCache { why } => {
+                self.out.note(format_args!("p2pci: hashes are not kept over a restart: {why}"));
+            }
+            ShareNotice::CacheRenewed => {
+                self.out.note("p2pci: the kept hashes were damaged; they are computed anew");
+            }
+            ShareNotice::NotWatched { why } => {
+                self.out.note(format_args!("p2pci: changes are found every minute only: {why}"));
+            }
+            ShareNotice::Unreadable { name, why } => self.out.note(format_args!(
+                "p2pci: '{}' is not shared: {}",
+                escape::Line(name.as_bytes()),
+                escape::Line(why.as_bytes())
+            )),
+        }
+    }
+
+    fn upload(&self, notice: Notice) {
+        let out = self.out;
+        match notice {
+            Notice::Upload { source, number, length, outcome: UploadOutcome::Done } => out.result(
+                format_args!("{source} took RFC {number}, {length} bytes"),
+                &json!({"type": "uploaded", "number": number.get(), "bytes": length, "to": source}),
+            ),
+            Notice::Upload { source, number, outcome: UploadOutcome::Cut(error), .. } => {
+                out.note(format_args!("p2pci: the upload of RFC {number} to {source} was cut: {error}"));
+            }
+            // A verified download is hundreds of ranges: a line for each would hide everything else.
+            Notice::Http { answer, cut: None, .. } if answer.status == Status::PartialContent && !out.is_json() => {}
+            Notice::Http { source, answer, cut: None } if answer.length > 0 => out.result(
+                format_args!("{source} took {}, {} bytes", answer.target, answer.length),
+                &json!({"type": "uploaded", "target": answer.target.to_string(), "bytes": answer.length, "to": source}),
+            ),
+            Notice::Http { source, answer, cut: Some(error) } => {
+                out.note(format_args!("p2pci: the upload of {} to {source} was cut: {error}", answer.target));
+            }
+            Notice::Accept(AcceptNotice::Trouble(error)) => {
+                out.note(format_args!("p2pci: cannot accept connections at the moment: {error}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Observer for Narrator {
+    fn notice(&self, notice: Notice) {
+        match notice {
+            Notice::Link(notice) => self.link(notice),
+            Notice::Shares(notice) => self.shares(&notice),
+            notice => self.upload(notice),
+        }
+    }
+}
+
+/// The line to type on another machine. A name for this machine itself means nothing there: an address of ours does.
+fn elsewhere(index: &IndexAddr) -> String {
+    let here = index.host == "localhost" || index.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let host = match here {
+        true => net::interfaces::reachable_addresses()
+            .first()
+            .map_or_else(|| index.host.clone(), ToString::to_string),
+        false => index.host.clone(),
+    };
+    let server = typed(&IndexAddr { host, port: index.port });
+    format!("Elsewhere:  p2pci list --server {server}  |  p2pci get NAME --server {server}")
+}

@@ -1,0 +1,210 @@
+//! Keeps the index told about everything that is shared: all of it on each new connection, and then each change.
+//!
+//! Speaks 1.1, in batches. An index that is older gets what 1.0 can say: the files that have a number.
+
+mod outbox;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use net::stop::StopSignal;
+use proto::limits::REGISTERED_WITHIN;
+use proto::value::host::Host;
+use proto::value::number::Port;
+use proto::wire::status::StatusCode;
+use proto::wire::v11::body::{Changed, lines, parse_line};
+use proto::wire::v11::request::Ask;
+use tokio::time::sleep;
+
+use self::outbox::{Batch, Outbox};
+use crate::link::backoff::Backoff;
+use crate::link::v11::{AskError, Connection};
+use crate::link::{IndexAddr, Link, LinkConfig, LinkError};
+use crate::notice::{LinkNotice, Notice, Observer};
+use crate::shares::{Change, Changes, ShareTable, SharedFile};
+
+/// What a registrar needs to know.
+#[derive(Debug, Clone)]
+pub struct RegistrarConfig {
+    /// Where the index is.
+    pub index: IndexAddr,
+    /// The host to claim; by default the local address of the connection.
+    pub host: Option<String>,
+    /// The port of our upload server.
+    pub upload_port: Port,
+}
+
+/// What ended a conversation with the index.
+enum Ended {
+    /// The index is older: speak 1.0 from now on.
+    TooOld,
+    /// The connection is gone.
+    Lost(String),
+}
+
+struct Registrar {
+    config: RegistrarConfig,
+    shares: Arc<ShareTable>,
+    observer: Arc<dyn Observer>,
+    outbox: Outbox,
+    backoff: Backoff,
+}
+
+/// Keeps the index told until `stop`. Reconnects by itself, with full jitter, and then tells everything again.
+///
+/// # Errors
+/// [`LinkError::Host`] when the host to claim is none.
+pub async fn run(
+    config: RegistrarConfig,
+    shares: Arc<ShareTable>,
+    observer: Arc<dyn Observer>,
+    stop: StopSignal,
+) -> Result<(), LinkError> {
+    if let Some(host) = &config.host {
+        Host::parse(host.as_bytes()).map_err(LinkError::Host)?;
+    }
+    let changes = shares.changes();
+    let registrar =
+        Registrar { config, shares, observer, outbox: Outbox::default(), backoff: Backoff::default() };
+    tokio::select! {
+        () = stop.stopped() => {}
+        () = registrar.keep(changes) => {}
+    }
+    Ok(())
+}
+
+impl Registrar {
+    async fn keep(mut self, mut changes: Changes) {
+        loop {
+            let began = Instant::now();
+            let (why, lasted) = match Connection::open(&self.config.index).await {
+                Err(error) => (cause(error), Duration::ZERO),
+                Ok(connection) => match self.converse(connection, &mut changes).await {
+                    Ended::TooOld => return self.keep_in_v10(changes).await,
+                    Ended::Lost(why) => (why, began.elapsed()),
+                },
+            };
+            self.tell(LinkNotice::Lost { why });
+            self.backoff.ended(lasted);
+            let pause = self.backoff.pause(fastrand::f64());
+            self.tell(LinkNotice::RetryIn(pause));
+            sleep(pause).await;
+        }
+    }
+
+    /// Tells the index everything, and then every change, until the connection ends.
+    async fn converse(&mut self, mut connection: Connection, changes: &mut Changes) -> Ended {
+        let Ok(local) = connection.stream().local_addr() else {
+            return Ended::Lost("the connection broke".to_owned());
+        };
+        let host = self.config.host.clone().unwrap_or_else(|| local.ip().to_string());
+        // Asking something small first tells an older index from a newer one before a body is sent.
+        match connection.ask(&Ask::Ping, Duration::ZERO).await {
+            Ok(_) => {}
+            Err(AskError::NotV11) => return Ended::TooOld,
+            Err(AskError::Link(error)) => return Ended::Lost(cause(error)),
+        }
+        if let Ok(index) = connection.stream().peer_addr() {
+            self.tell(LinkNotice::Connected { index, host: host.clone() });
+        }
+        self.outbox.begin(self.shares.snapshot());
+        let (mut files, mut refused, mut told) = (0, 0, false);
+        loop {
+            while let Some(batch) = self.outbox.next() {
+                match self.send(&mut connection, &host, &batch).await {
+                    Ok(changed) => {
+                        files += changed.taken;
+                        refused += changed.refused_in_all;
+                    }
+                    Err(AskError::Link(error)) => return Ended::Lost(cause(error)),
+                    Err(AskError::NotV11) => return Ended::Lost("the index changed its tongue".to_owned()),
+                }
+            }
+            if !told {
+                told = true;
+                self.tell(LinkNotice::Registered { files, refused });
+            }
+            let news = tokio::select! {
+                news = changes.next() => news,
+                () = connection.stream().ended() => return Ended::Lost("the index closed the connection".to_owned()),
+            };
+            news.into_iter().for_each(|change| self.outbox.note(change));
+        }
+    }
+
+    async fn send(
+        &self,
+        connection: &mut Connection,
+        host: &str,
+        batch: &Batch,
+    ) -> Result<Changed, AskError> {
+        let host = Host::parse(host.as_bytes()).map_err(|error| AskError::Link(LinkError::Host(error)))?;
+        let (ask, is_add) = match batch {
+            Batch::Add(body, _) => (Ask::Add { host, port: self.config.upload_port, body }, true),
+            Batch::Remove(body) => (Ask::Remove { body }, false),
+        };
+        let told = connection.ask(&ask, Duration::ZERO).await?;
+        let read = lines(&told.body).find_map(|(_, line)| parse_line::<Changed>(line).ok());
+        let none_taken = Changed { taken: 0, refused: Vec::new(), refused_in_all: batch.lines() };
+        let changed = if told.status.is_error() { none_taken } else { read.unwrap_or_default() };
+        // What the index does not have need not be taken away from it.
+        Ok(if is_add { changed } else { Changed::default() })
+    }
+
+    /// For an index of 1.0: everything that has a number, and new files as they come. 1.0 cannot take a file back while the
+    /// connection stands; whoever asks for one that is gone gets a 404 from us.
+    async fn keep_in_v10(self, mut changes: Changes) {
+        let config = LinkConfig {
+            index: self.config.index.clone(),
+            host: self.config.host.clone(),
+            upload_port: self.config.upload_port,
+            shares: Arc::clone(&self.shares),
+            announce: false,
+        };
+        let Ok(link) = Link::start(config, Arc::clone(&self.observer)) else { return };
+        let (mut files, mut refused) = (0, 0);
+        for file in self.shares.snapshot() {
+            match add_in_v10(&link, &file).await {
+                Some(true) => files += 1,
+                Some(false) => refused += 1,
+                None => {}
+            }
+        }
+        self.tell(LinkNotice::Registered { files, refused });
+        loop {
+            for change in changes.next().await {
+                if let Change::Put(file) = change {
+                    add_in_v10(&link, &file).await;
+                }
+            }
+        }
+    }
+
+    fn tell(&self, notice: LinkNotice) {
+        self.observer.notice(Notice::Link(notice));
+    }
+}
+
+impl Batch {
+    fn lines(&self) -> usize {
+        match self {
+            Self::Add(_, count) => *count,
+            Self::Remove(_) => 0,
+        }
+    }
+}
+
+/// Registers a file that has a number; whether the index took it. What it took is registered again on each new connection.
+async fn add_in_v10(link: &Link, file: &SharedFile) -> Option<bool> {
+    let (number, title) = (file.rfc?, file.title.as_deref()?);
+    let answer = link.add(number, title, REGISTERED_WITHIN).await;
+    Some(answer.is_ok_and(|answer| answer.status == Some(StatusCode::OK)))
+}
+
+/// Why a connection ended or was not made, without what everybody knows: which index it was.
+fn cause(error: LinkError) -> String {
+    match error {
+        LinkError::Unreachable { cause, .. } | LinkError::Lost { cause } => cause,
+        other => other.to_string(),
+    }
+}
