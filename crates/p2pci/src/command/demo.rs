@@ -5,6 +5,8 @@ mod world;
 
 use std::path::PathBuf;
 
+use proto::escape::Line;
+
 use crate::cli::Demo;
 use crate::exit::{Code, Failure};
 use crate::out::Out;
@@ -21,7 +23,7 @@ const BOB_HAS: usize = 2;
 /// Plays the demonstration; an error is a step that did not do what it should.
 pub async fn run(args: Demo, out: Out) -> Result<(), Failure> {
     let scratch = tempfile::tempdir()?;
-    let alice_folder = match args.dir {
+    let alice_folder = match args.dir.clone() {
         Some(dir) => dir,
         None => samples_in(scratch.path().join("alice"))?,
     };
@@ -33,14 +35,20 @@ pub async fn run(args: Demo, out: Out) -> Result<(), Failure> {
     let fetched = world.play().await?;
     world.stop().await;
 
+    let dir = args.dir.map_or("DIR".to_owned(), |dir| Line(dir.as_os_str().as_encoded_bytes()).to_string());
+    let p2pci = as_started();
     out.line(format_args!(
-        "\nEvery step was checked: {fetched} {} fetched and compared byte for byte.\n\nTry next, on one machine or on three:\n    \
-         p2pci server\n    p2pci share {} --server localhost\n    p2pci get {} --server localhost",
+        "\nEvery step was checked: {fetched} {} fetched and compared byte for byte.\n\n\
+         Try next, in three terminals (on three machines, the first one's name instead of localhost):\n    \
+         {p2pci} server\n    {p2pci} share {dir} --server localhost\n    {p2pci} get NUMBER --server localhost",
         if fetched == 1 { "file was" } else { "files were" },
-        "DIR",
-        "NUMBER",
     ));
     Ok(())
+}
+
+/// How this program was called, so that the lines to type work as they stand: `cargo run` leaves it where no shell looks.
+fn as_started() -> String {
+    std::env::args().next().unwrap_or_else(|| "p2pci".to_owned())
 }
 
 fn samples_in(folder: PathBuf) -> Result<PathBuf, Failure> {

@@ -120,7 +120,13 @@ async fn join(
     ensure(registration.files == files && registration.refused == 0, || {
         format!("the index took {} of {name}'s {files} files", registration.files)
     })?;
-    out.line(format_args!("{name}:  joined, {files} files added, serving them on port {}", peer.upload_port));
+    out.line(format_args!(
+        "{:8}joined, {files} {} added, serving {} on port {}",
+        format!("{name}:"),
+        if files == 1 { "file" } else { "files" },
+        if files == 1 { "it" } else { "them" },
+        peer.upload_port
+    ));
     Ok(peer)
 }
 
