@@ -153,7 +153,7 @@ impl RequestDecoder {
         let deadline = self.first_byte_at.and_then(|at| at.checked_add(BODY_DEADLINE));
         match deadline {
             _ if self.end_of_file => self.refuse_and_close(Reason::EndOfFile),
-            Some(deadline) if now >= deadline => self.refuse_and_close(Reason::Incomplete),
+            Some(deadline) if now >= deadline => self.refuse_and_close(Reason::BodyIncomplete),
             deadline => Decoded::Pending(deadline),
         }
     }

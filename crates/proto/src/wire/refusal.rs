@@ -52,6 +52,9 @@ pub enum Reason {
     /// The connection ended within the request.
     #[error("the connection ended in the middle of the request")]
     EndOfFile,
+    /// See [`limits::BODY_DEADLINE`].
+    #[error("the body is still incomplete {} s after the request's first byte", limits::BODY_DEADLINE.as_secs())]
+    BodyIncomplete,
     /// Not `METHOD RFC NUMBER VERSION` or `LIST ALL VERSION`.
     #[error("the request line is not 'METHOD RFC NUMBER P2P-CI/1.0' or 'LIST ALL P2P-CI/1.0'")]
     RequestLine,
@@ -61,6 +64,12 @@ pub enum Reason {
     /// A method that is neither ADD, LOOKUP, LIST nor GET.
     #[error("the method is none of ADD, LOOKUP, LIST and GET")]
     UnknownMethod,
+    /// A known method of 1.1 with other words than it takes.
+    #[error("the request line is none of those of this version")]
+    RequestLineV11,
+    /// A method that 1.1 does not have.
+    #[error("the method is none of those of this version")]
+    UnknownMethodV11,
     /// A version that we don't speak.
     #[error("the version is not P2P-CI/1.0")]
     Version,
@@ -79,8 +88,10 @@ pub enum Reason {
     /// Requests of P2P-CI have no body; a length of one puts the framing in doubt.
     #[error("a P2P-CI request has no body, but a header announces one")]
     Body,
-    /// A request of 1.1 whose lines don't all end in CRLF, or that has no empty line.
-    #[error("1.1 is exact: every line ends in CRLF, and an empty line ends the head")]
+    /// A request of 1.1 whose lines don't all end in CRLF, that has no empty line, or a header that is none.
+    #[error(
+        "1.1 is exact: every line ends in CRLF, every header is 'Name: value', and an empty line ends the head"
+    )]
     Framing,
     /// A request of 1.1 whose name or hash is none.
     #[error("the target is no RFC number, no name of a file and no hash")]
@@ -92,7 +103,7 @@ pub enum Reason {
     #[error("a header comes twice")]
     Twice,
     /// See [`limits::BODY_BYTES_MAX`].
-    #[error("the body is longer than {} bytes, or its length is no number", limits::BODY_BYTES_MAX)]
+    #[error("the body is longer than {} bytes, or its length is not one number", limits::BODY_BYTES_MAX)]
     BodyTooLong,
     /// Refused by strict reading only.
     #[error("strict reading: {0}")]
@@ -123,6 +134,7 @@ impl Reason {
                 | Self::HeadTooLong
                 | Self::TooManyHeaders
                 | Self::Incomplete
+                | Self::BodyIncomplete
                 | Self::EndOfFile
                 | Self::Body
                 | Self::BodyTooLong

@@ -86,16 +86,15 @@ pub(in crate::wire) fn is_request_line(line: &[u8]) -> bool {
     line.strip_suffix(VERSION.as_bytes()).is_some_and(|rest| rest.ends_with(b" "))
 }
 
-/// Reads how long the body is that follows a complete head.
+/// Reads how long the body is that follows a complete head. Without a length that is beyond doubt nobody knows where the next
+/// request begins, so every error closes.
 pub(in crate::wire) fn extent(head: &[u8]) -> Result<Extent, Reason> {
     let headers = Headers::read(head)?;
-    let body = match headers.find("Content-Length")? {
-        None => 0,
-        Some(value) => number(value).filter(|length| *length <= BODY_BYTES_MAX).ok_or(Reason::BodyTooLong)?,
-    };
-    match headers.find("Transfer-Encoding")? {
-        Some(_) => Err(Reason::Body),
-        None => Ok(Extent { head: head.len(), body }),
+    let length = headers.find("Content-Length").map_err(|_| Reason::BodyTooLong)?.map_or(Some(0), number);
+    let body = length.filter(|length| *length <= BODY_BYTES_MAX).ok_or(Reason::BodyTooLong)?;
+    match headers.find("Transfer-Encoding") {
+        Ok(None) => Ok(Extent { head: head.len(), body }),
+        _ => Err(Reason::Body),
     }
 }
 
@@ -117,12 +116,14 @@ impl<'a> Ask<'a> {
             (b"LIST", b"ALL", [_]) => no_body.and_then(|()| Ok(Self::List(headers.page()?))),
             (b"SEARCH", b"ALL", [_]) => {
                 no_body?;
-                let query = headers.decoded("Query")?.ok_or(Reason::RequestLine)?;
+                let query = headers.decoded("Query")?.ok_or(Reason::Header)?;
                 Ok(Self::Search { query, limit: headers.limit()? })
             }
             (b"PING", b"ALL", [_]) => no_body.map(|()| Self::Ping),
-            (b"ADD" | b"REMOVE" | b"LOOKUP" | b"LIST" | b"SEARCH" | b"PING", ..) => Err(Reason::RequestLine),
-            _ => Err(Reason::UnknownMethod),
+            (b"ADD" | b"REMOVE" | b"LOOKUP" | b"LIST" | b"SEARCH" | b"PING", ..) => {
+                Err(Reason::RequestLineV11)
+            }
+            _ => Err(Reason::UnknownMethodV11),
         }
     }
 
@@ -184,7 +185,7 @@ impl Target {
                     .map(|name| Self::File(name.as_str().to_owned()))
                     .map_err(|_| Reason::Target)
             }
-            _ => Err(Reason::RequestLine),
+            _ => Err(Reason::RequestLineV11),
         }
     }
 }
@@ -226,10 +227,12 @@ impl<'a> Headers<'a> {
         let field = |line: &&'a [u8]| {
             let colon = memchr::memchr(b':', line)?;
             let (name, value) = line.split_at_checked(colon)?;
-            Some((name, value.get(1..)?.trim_ascii()))
+            // A name with a space at its end or its beginning would be another one to a less exact reader.
+            let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+            is_name.then_some((name, value.get(1..)?.trim_ascii()))
         };
         let fields: Option<Vec<_>> = rest.iter().map(field).collect();
-        Ok(Self { request_line, fields: fields.ok_or(Reason::NoColon)? })
+        Ok(Self { request_line, fields: fields.ok_or(Reason::Framing)? })
     }
 
     /// A header's value; twice is an error.
@@ -325,19 +328,22 @@ mod tests {
             ("ADD FILES P2P-CI/1.1\r\nHost: h\r\n\r\n", Reason::Missing(Field::Port)),
             ("ADD FILES P2P-CI/1.1\nHost: h\r\nPort: 1\r\n\r\n", Reason::Framing),
             ("ADD FILES P2P-CI/1.1\r\nHost: h\r\nHost: h\r\nPort: 1\r\n\r\n", Reason::Twice),
-            ("ADD RFC 1 P2P-CI/1.1\r\n\r\n", Reason::RequestLine),
+            ("ADD RFC 1 P2P-CI/1.1\r\n\r\n", Reason::RequestLineV11),
             ("LOOKUP FILE ../x P2P-CI/1.1\r\n\r\n", Reason::Target),
             ("LOOKUP FILE %2e%2e/x P2P-CI/1.1\r\n\r\n", Reason::Target),
             ("LOOKUP FILE a%00 P2P-CI/1.1\r\n\r\n", Reason::Target),
             ("LOOKUP HASH 12 P2P-CI/1.1\r\n\r\n", Reason::Target),
             ("LOOKUP RFC 1 P2P-CI/1.1\r\nWait: -1\r\n\r\n", Reason::Header),
             ("LIST ALL P2P-CI/1.1\r\nLimit: x\r\n\r\n", Reason::Header),
-            ("LIST ALL P2P-CI/1.1\r\nno colon\r\n\r\n", Reason::NoColon),
+            ("LIST ALL P2P-CI/1.1\r\nno colon\r\n\r\n", Reason::Framing),
             ("LIST ALL P2P-CI/1.1\r\nContent-Length: 9999999\r\n\r\n", Reason::BodyTooLong),
+            ("PING ALL P2P-CI/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", Reason::BodyTooLong),
+            ("PING ALL P2P-CI/1.1\r\nContent-Length : 1\r\n\r\nx", Reason::Framing),
+            ("PING ALL P2P-CI/1.1\r\nA: b\r\n Content-Length: 1\r\n\r\nx", Reason::Framing),
             ("LIST ALL P2P-CI/1.1\r\nContent-Length: +1\r\n\r\n", Reason::BodyTooLong),
             ("PING ALL P2P-CI/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", Reason::Body),
             ("PING ALL P2P-CI/1.1\r\nContent-Length: 1\r\n\r\nx", Reason::Body),
-            ("EAT ALL P2P-CI/1.1\r\n\r\n", Reason::UnknownMethod),
+            ("EAT ALL P2P-CI/1.1\r\n\r\n", Reason::UnknownMethodV11),
         ] {
             assert_eq!(read(request.as_bytes()), Err(reason), "{request:?}");
         }
