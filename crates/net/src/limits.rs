@@ -13,6 +13,9 @@ pub const PORT_TRIES: usize = 16;
 pub const FIRST_BYTES_WAIT: Duration = Duration::from_secs(10);
 /// After so many undecided bytes the handler gets the connection at once.
 pub const FIRST_BYTES_MAX: usize = 1024;
+/// While bytes are unread, pause between two looks whether the connection has ended: a part of the 100 ms that its records may
+/// outlive it.
+pub const END_LOOKED_FOR: Duration = Duration::from_millis(20);
 /// Bytes taken at once while the tongue is unknown; they lie on the stack.
 pub const FIRST_READ: usize = 512;
 

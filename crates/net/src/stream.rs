@@ -4,8 +4,8 @@
 //! session that waits for its next request holds no buffer ([`Stream::readable`], then [`Stream::try_read`]).
 
 use crate::limits::{
-    DISCARD_MAX, DISCARD_READ, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, READ_CHUNK, UNSENT_MAX,
-    USER_TIMEOUT,
+    DISCARD_MAX, DISCARD_READ, END_LOOKED_FOR, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
+    READ_CHUNK, UNSENT_MAX, USER_TIMEOUT,
 };
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
@@ -15,9 +15,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// A connection, whatever carries it.
 #[derive(Debug)]
@@ -72,11 +72,7 @@ impl Stream {
     ///
     /// # Errors
     /// What the system said.
-    pub fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
         }
@@ -170,15 +166,19 @@ impl Stream {
         }
     }
 
-    /// Resolves when the other side has closed, or the connection broke. Bytes that are there and unread hide the end behind
-    /// them: then this never resolves.
+    /// Resolves when the other side has closed, or the connection broke; at most [`END_LOOKED_FOR`] later where bytes are there
+    /// and unread. Takes none of them.
     pub async fn ended(&self) {
         let mut byte = [0; 1];
         loop {
             match self {
                 Self::Plain(socket) => match socket.peek(&mut byte).await {
                     Ok(0) => return,
-                    Ok(_) => std::future::pending().await,
+                    // What is unread hides the end behind it from a look into the buffer, not from the system's word.
+                    Ok(_) => match socket.ready(Interest::READABLE).await {
+                        Ok(ready) if !ready.is_read_closed() => sleep(END_LOOKED_FOR).await,
+                        _ => return,
+                    },
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(_) => return,
                 },
