@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use net::stop::StopSignal;
 use net::stream::WriteError;
 use proto::directory::{Cursor, Key, Record};
 use proto::value::number::RfcNumber;
@@ -37,6 +38,8 @@ pub(crate) struct Desk {
     source: SocketAddr,
     view: View,
     peers: Peers,
+    /// Ends a wait; everything else is short.
+    stop: StopSignal,
 }
 
 /// What an answer said, for the notice.
@@ -61,8 +64,8 @@ pub(crate) enum Step<'a> {
 }
 
 impl Desk {
-    pub(crate) fn new(shared: Arc<Shared>, source: SocketAddr, view: View) -> Self {
-        Self { shared, source, view, peers: Peers::default() }
+    pub(crate) fn new(shared: Arc<Shared>, source: SocketAddr, view: View, stop: StopSignal) -> Self {
+        Self { shared, source, view, peers: Peers::default(), stop }
     }
 
     /// Answers a request, or begins to.

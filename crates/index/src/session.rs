@@ -45,7 +45,7 @@ pub(crate) async fn run(shared: Arc<Shared>, incoming: Incoming, stop: StopSigna
         decoder: RequestDecoder::new(shared.settings.reading),
         now,
         outlet: Outlet::new(stream, shared.settings.write_stall),
-        desk: Desk::new(shared, source, view),
+        desk: Desk::new(shared, source, view, stop.clone()),
     };
     session.take_first(&first, first_byte_at);
     drop(first);

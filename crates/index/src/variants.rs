@@ -119,7 +119,7 @@ fn is_published(entry: &Entry) -> bool {
 fn number_of(key: &Key) -> Option<u32> {
     match key {
         Key::Rfc(number) => Some(number.get()),
-        Key::Name(_) | Key::Leaf(_) | Key::Hash(_) => None,
+        Key::Name(_) | Key::Leaf { .. } | Key::Hash(_) => None,
     }
 }
 

@@ -37,10 +37,22 @@ pub enum Key {
     Rfc(RfcNumber),
     /// The name of a file.
     Name(Arc<str>),
-    /// The last part of a name that has several.
-    Leaf(Arc<str>),
+    /// The last part of a name that has several, and that name: one session may have many files called the same.
+    Leaf {
+        /// The last part.
+        leaf: Arc<str>,
+        /// The whole name; empty in the key that finds them all, which stands before each of them.
+        name: Arc<str>,
+    },
     /// A content.
     Hash(Digest),
+}
+
+impl Key {
+    /// What finds every name with this last part.
+    pub fn any_with_leaf(leaf: &str) -> Self {
+        Self::Leaf { leaf: leaf.into(), name: Arc::default() }
+    }
 }
 
 /// The same, lent by the directory; in the same order.
@@ -51,7 +63,12 @@ pub enum KeyRef<'a> {
     /// See [`Key::Name`].
     Name(&'a Arc<str>),
     /// See [`Key::Leaf`].
-    Leaf(&'a Arc<str>),
+    Leaf {
+        /// The last part.
+        leaf: &'a Arc<str>,
+        /// The whole name.
+        name: &'a Arc<str>,
+    },
     /// See [`Key::Hash`].
     Hash(&'a Digest),
 }
@@ -62,7 +79,7 @@ impl KeyRef<'_> {
         match self {
             Self::Rfc(number) => Key::Rfc(number),
             Self::Name(name) => Key::Name(Arc::clone(name)),
-            Self::Leaf(leaf) => Key::Leaf(Arc::clone(leaf)),
+            Self::Leaf { leaf, name } => Key::Leaf { leaf: Arc::clone(leaf), name: Arc::clone(name) },
             Self::Hash(hash) => Key::Hash(*hash),
         }
     }
@@ -80,7 +97,8 @@ pub enum Said {
 impl Said {
     /// The keys under which it is found, the one that names the record first. A title is found by its number alone.
     pub fn keys(file: &File) -> impl Iterator<Item = Key> {
-        let leaf = file.name.rsplit_once('/').map(|(_, leaf)| Key::Leaf(leaf.into()));
+        let leaf = file.name.rsplit_once('/').map(|(_, leaf)| leaf.into());
+        let leaf = leaf.map(|leaf| Key::Leaf { leaf, name: Arc::clone(&file.name) });
         let number = file.rfc.as_ref().map(|(number, _)| Key::Rfc(*number));
         [Some(Key::Name(Arc::clone(&file.name))), leaf, number, file.hash.map(Key::Hash)]
             .into_iter()
@@ -239,7 +257,7 @@ impl<P> Directory<P> {
         let Self { numbers, files, numbers_of, keys_of, .. } = self;
         match key {
             Key::Rfc(_) => numbers_of.removed(session, |number| numbers.holds(*number, session)),
-            Key::Name(_) | Key::Leaf(_) | Key::Hash(_) => {
+            Key::Name(_) | Key::Leaf { .. } | Key::Hash(_) => {
                 keys_of.removed(session, |key| files.holds(key, session));
             }
         }
@@ -277,23 +295,24 @@ impl<P> Directory<P> {
         }
     }
 
-    /// Who holds a key, in the order of joining.
+    /// Who holds a key, in the order of joining; of a last part, by name first.
     pub fn holders<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = Record<'a, P>> {
-        self.holders_after(key, SessionId(0))
+        self.holders_after(key, None)
     }
 
-    /// The same without those who joined up to and including this session.
+    /// The same from the first or from after a cursor.
     pub fn holders_after<'a>(
         &'a self,
         key: &'a Key,
-        session: SessionId,
-    ) -> impl Iterator<Item = Record<'a, P>> {
+        after: Option<&Cursor>,
+    ) -> impl Iterator<Item = Record<'a, P>> + use<'a, P> {
+        let session = after.map_or(SessionId(0), |(_, session)| *session);
         let number = match key {
             Key::Rfc(number) => Some(*number),
             _ => None,
         };
         let by_number = number.into_iter().flat_map(move |number| self.numbers.holders(number, session));
-        let others = self.files.holders(key, session);
+        let others = self.files.holders(key, after);
         by_number.chain(others).filter_map(|found| self.lend(found))
     }
 

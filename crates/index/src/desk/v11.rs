@@ -124,7 +124,7 @@ impl Desk {
         }
     }
 
-    /// The variants of a file; waits for the first one as long as it was asked to, unless the requester goes.
+    /// The variants of a file; waits for the first one as long as it was asked to, unless the requester goes or the index stops.
     async fn lookup_file(&self, target: &Target, wait: Duration, outlet: &Outlet) -> Reply {
         let deadline = Instant::now() + wait;
         let waiting = self.shared.waiting();
@@ -140,6 +140,7 @@ impl Desk {
             tokio::select! {
                 _ = timeout_at(deadline.into(), news) => {}
                 () = outlet.stream.ended() => return reply_with(&found),
+                () = self.stop.stopped() => return reply_with(&found),
             }
         }
     }
@@ -154,7 +155,7 @@ impl Desk {
             Target::File(name) => {
                 let exact = store.lookup(&Key::Name(name.as_str().into()), None, limit).await.entries;
                 match exact.is_empty() && !name.contains('/') {
-                    true => store.lookup(&Key::Leaf(name.as_str().into()), None, limit).await.entries,
+                    true => store.lookup(&Key::any_with_leaf(name), None, limit).await.entries,
                     false => exact,
                 }
             }
@@ -230,9 +231,15 @@ fn reply_with(found: &[Variant]) -> Reply {
     if found.is_empty() {
         return Reply::refusal(Status::NotFound, "nobody has it");
     }
-    let mut body = Vec::new();
-    found.iter().for_each(|variant| write_line(variant, &mut body));
-    Reply::ok(body, found.iter().map(|variant| variant.sources.len()).sum())
+    let (mut body, mut sources) = (Vec::new(), 0);
+    for variant in found {
+        write_line(variant, &mut body);
+        sources += variant.sources.len();
+        if body.len() >= V11_BODY_HELD {
+            break;
+        }
+    }
+    Reply::ok(body, sources)
 }
 
 /// A cursor as text: the kind, the session and the key. It says where to go on and nothing else, so a forged one is harmless.
@@ -242,7 +249,7 @@ fn cursor_text((key, session): &Cursor) -> String {
         Key::Rfc(number) => format!("r{session}.{number}"),
         Key::Name(name) => format!("n{session}.{name}"),
         // A LIST ends before these.
-        Key::Leaf(_) | Key::Hash(_) => String::new(),
+        Key::Leaf { .. } | Key::Hash(_) => String::new(),
     }
 }
 

@@ -7,6 +7,8 @@
 //! holds a shard for writing waits for another one, so nobody waits in a circle. Nothing panics while a lock is held, so a
 //! poisoned lock still holds what is true.
 
+mod twins;
+
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -15,9 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use proto::directory::{Cursor, Directory, Key, KeyRef, Record, Said, SaidRef, SessionId, Was};
 use proto::limits::{RECORDS_MAX, RECORDS_PER_SESSION_MAX};
+use proto::value::digest::Digest;
 use proto::value::number::RfcNumber;
 use proto::wire::v11::body::File;
 
+use self::twins::Twins;
 use super::{Applied, Asked, Counts, Op, Peer, Range, StoreError, Visitor};
 
 /// Enough that two cores seldom meet at a lock, and few enough that a LIST can hold them all for a page.
@@ -60,6 +64,9 @@ pub struct MemoryStore {
 struct Held {
     records: usize,
     shards: u16,
+    /// A content has one record, under one of the session's names; these are the other ones. A folder may have many copies of a
+    /// file, and a peer with many copies is one source.
+    twins: Twins,
 }
 
 const _: () = assert!(SHARDS <= u16::BITS as usize);
@@ -150,6 +157,10 @@ impl MemoryStore {
             self.take_away(session, held, old, &keys);
         }
         for key in keys {
+            if let Key::Hash(hash) = key {
+                self.add_content(session, held, hash, file, peer);
+                continue;
+            }
             let (at, mut shard) = self.shard_to_write(&key);
             held.shards |= 1 << at;
             // A title counts by itself, a file once under its name.
@@ -158,6 +169,47 @@ impl MemoryStore {
             }
         }
         Ok(if old.is_some() { Applied::Replaced } else { Applied::Added })
+    }
+
+    /// Puts a file under its content, unless another one of the session with that content says more.
+    fn add_content(
+        &self,
+        session: SessionId,
+        held: &mut Held,
+        hash: Digest,
+        file: &Arc<File>,
+        peer: &Arc<Peer>,
+    ) {
+        let key = Key::Hash(hash);
+        let (at, mut shard) = self.shard_to_write(&key);
+        held.shards |= 1 << at;
+        let twin = match shard.get(session, &key) {
+            Some(SaidRef::File(other)) if other.name != file.name => Some(other),
+            _ => None,
+        };
+        if twin.is_some_and(|twin| worth(twin) >= worth(file)) {
+            held.twins.add(hash, &file.name);
+            return;
+        }
+        if let Some(twin) = twin {
+            held.twins.add(hash, &twin.name);
+        }
+        held.twins.remove(hash, &file.name);
+        shard.add_file(session, &key, file, peer);
+    }
+
+    /// Takes a file away from its content; another one of the session with that content takes its place.
+    fn take_content_away(&self, session: SessionId, held: &mut Held, hash: Digest, file: &File) {
+        if held.twins.remove(hash, &file.name) {
+            return;
+        }
+        let next = held.twins.take_one(hash).and_then(|name| self.record_of(session, &name));
+        let key = Key::Hash(hash);
+        let (_, mut shard) = self.shard_to_write(&key);
+        match next {
+            Some((file, peer)) => shard.add_file(session, &key, &file, &peer),
+            None => shard.remove(session, &key),
+        };
     }
 
     fn remove_file(&self, session: SessionId, held: &mut Held, name: &str) -> Applied {
@@ -170,6 +222,10 @@ impl MemoryStore {
     /// Takes a file away from its keys, except for those that are kept.
     fn take_away(&self, session: SessionId, held: &mut Held, file: &File, kept: &[Key]) {
         for key in Said::keys(file).filter(|key| !kept.contains(key)) {
+            if let Key::Hash(hash) = key {
+                self.take_content_away(session, held, hash, file);
+                continue;
+            }
             let (at, mut shard) = self.shard_to_write(&key);
             // Another file of the session may have taken the number over since.
             let same = |said| matches!(said, SaidRef::File(held) if held.name == file.name);
@@ -182,10 +238,21 @@ impl MemoryStore {
 
     /// What a session says about a name.
     fn file_of(&self, session: SessionId, name: &str) -> Option<Arc<File>> {
+        self.record_of(session, name).map(|(file, _)| file)
+    }
+
+    /// The same with the peer that it named.
+    fn record_of(&self, session: SessionId, name: &str) -> Option<(Arc<File>, Arc<Peer>)> {
         let key = Key::Name(name.into());
-        match read(&self.shards[self.shard_of(&key)]).get(session, &key)? {
-            SaidRef::File(file) => Some(Arc::clone(file)),
-            SaidRef::Title(_) => None,
+        let shard = read(&self.shards[self.shard_of(&key)]);
+        // The one just before this session's first may be anybody's.
+        let before = (key.clone(), SessionId(session.0 - 1));
+        let record = shard.holders_after(&key, Some(&before)).next()?;
+        match record.said {
+            SaidRef::File(file) if record.session == session => {
+                Some((Arc::clone(file), Arc::clone(record.peer)))
+            }
+            _ => None,
         }
     }
 
@@ -235,7 +302,7 @@ impl MemoryStore {
 
     fn visit_holders(&self, key: &Key, after: Option<&Cursor>, visitor: &mut Visitor<'_>) -> Option<Cursor> {
         let shard = read(&self.shards[self.shard_of(key)]);
-        let mut records = shard.holders_after(key, after.map_or(SessionId(0), |(_, session)| *session));
+        let mut records = shard.holders_after(key, after);
         let last = records.by_ref().find(|record| visitor(record).is_break())?;
         records.next().map(|_| last.cursor())
     }
@@ -283,6 +350,8 @@ impl MemoryStore {
     fn shard_of(&self, key: &Key) -> usize {
         spread(match key {
             Key::Rfc(number) => self.hasher.hash_one(number.get() >> BLOCK_BITS),
+            // Names with one last part are found together.
+            Key::Leaf { leaf, .. } => self.hasher.hash_one(leaf),
             key => self.hasher.hash_one(key),
         })
     }
@@ -295,6 +364,11 @@ impl MemoryStore {
     fn sessions_with(&self, session: SessionId) -> MutexGuard<'_, HashMap<SessionId, Held>> {
         self.sessions[spread(session.0)].lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Of two files with one content, the one that is worth more speaks for the peer.
+fn worth(file: &File) -> (bool, bool) {
+    (!file.partial, !file.copied)
 }
 
 /// A number as the index of one of [`SHARDS`].

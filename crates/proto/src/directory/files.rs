@@ -12,9 +12,12 @@ use crate::wire::v11::body::File;
 #[derive(Debug, Default)]
 pub(super) struct Files {
     names: Map<Arc<str>>,
-    leaves: Map<Arc<str>>,
+    leaves: Map<Leaf>,
     hashes: Map<Digest>,
 }
+
+/// The last part of a name, and the name.
+type Leaf = (Arc<str>, Arc<str>);
 
 type Map<K> = BTreeMap<(K, SessionId), Filed>;
 
@@ -32,7 +35,9 @@ impl Files {
         match key {
             Key::Rfc(_) => None,
             Key::Name(name) => self.names.insert((Arc::clone(name), session), filed),
-            Key::Leaf(leaf) => self.leaves.insert((Arc::clone(leaf), session), filed),
+            Key::Leaf { leaf, name } => {
+                self.leaves.insert(((Arc::clone(leaf), Arc::clone(name)), session), filed)
+            }
             Key::Hash(hash) => self.hashes.insert((*hash, session), filed),
         }
         .map(|replaced| replaced.peer)
@@ -42,7 +47,7 @@ impl Files {
         match key {
             Key::Rfc(_) => None,
             Key::Name(name) => self.names.remove(&(Arc::clone(name), session)),
-            Key::Leaf(leaf) => self.leaves.remove(&(Arc::clone(leaf), session)),
+            Key::Leaf { leaf, name } => self.leaves.remove(&((Arc::clone(leaf), Arc::clone(name)), session)),
             Key::Hash(hash) => self.hashes.remove(&(*hash, session)),
         }
         .map(|removed| removed.peer)
@@ -52,7 +57,7 @@ impl Files {
         match key {
             Key::Rfc(_) => None,
             Key::Name(name) => self.names.get(&(Arc::clone(name), session)),
-            Key::Leaf(leaf) => self.leaves.get(&(Arc::clone(leaf), session)),
+            Key::Leaf { leaf, name } => self.leaves.get(&((Arc::clone(leaf), Arc::clone(name)), session)),
             Key::Hash(hash) => self.hashes.get(&(*hash, session)),
         }
     }
@@ -65,14 +70,19 @@ impl Files {
         self.filed(key, session).is_some()
     }
 
-    /// Who holds a key and joined after this session.
-    pub(super) fn holders<'a>(&'a self, key: &'a Key, session: SessionId) -> impl Iterator<Item = Found<'a>> {
-        let cursor = (key.clone(), session);
+    /// Who holds a key, from the first or from after a cursor.
+    pub(super) fn holders<'a>(
+        &'a self,
+        key: &'a Key,
+        after: Option<&Cursor>,
+    ) -> impl Iterator<Item = Found<'a>> + use<'a> {
+        // Numbers begin at 1, so this is before every record of the key.
+        let cursor = after.cloned().unwrap_or_else(|| (key.clone(), SessionId(0)));
         let names = matches!(key, Key::Name(_)).then(|| names(&self.names, Some(&cursor)));
-        let leaves = matches!(key, Key::Leaf(_)).then(|| leaves(&self.leaves, Some(&cursor)));
+        let leaves = matches!(key, Key::Leaf { .. }).then(|| leaves(&self.leaves, Some(&cursor)));
         let hashes = matches!(key, Key::Hash(_)).then(|| hashes(&self.hashes, Some(&cursor)));
         let all = names.into_iter().flatten().chain(leaves.into_iter().flatten());
-        all.chain(hashes.into_iter().flatten()).take_while(move |found| found.key.is(key))
+        all.chain(hashes.into_iter().flatten()).take_while(move |found| found.key.is_found_by(key))
     }
 
     /// Records in order, numbers left out.
@@ -86,11 +96,17 @@ impl Files {
 }
 
 impl KeyRef<'_> {
-    /// Whether it is this key.
-    pub fn is(&self, key: &Key) -> bool {
+    /// Whether who looks for this key finds what stands here.
+    pub fn is_found_by(&self, key: &Key) -> bool {
         match (self, key) {
             (Self::Rfc(own), Key::Rfc(other)) => own == other,
-            (Self::Name(own), Key::Name(other)) | (Self::Leaf(own), Key::Leaf(other)) => *own == other,
+            (Self::Name(own), Key::Name(other)) => *own == other,
+            (Self::Leaf { leaf: own, name: _ }, Key::Leaf { leaf: other, name }) if name.is_empty() => {
+                *own == other
+            }
+            (Self::Leaf { leaf, name: own }, Key::Leaf { leaf: looked_for, name: other }) => {
+                *leaf == looked_for && *own == other
+            }
             (Self::Hash(own), Key::Hash(other)) => *own == other,
             _ => false,
         }
@@ -101,18 +117,20 @@ fn names<'a>(map: &'a Map<Arc<str>>, after: Option<&Cursor>) -> impl Iterator<It
     let first = match after {
         None | Some((Key::Rfc(_), _)) => Some(Bound::Unbounded),
         Some((Key::Name(name), session)) => Some(Bound::Excluded((Arc::clone(name), *session))),
-        Some((Key::Leaf(_) | Key::Hash(_), _)) => None,
+        Some((Key::Leaf { .. } | Key::Hash(_), _)) => None,
     };
     found(map, first, KeyRef::Name)
 }
 
-fn leaves<'a>(map: &'a Map<Arc<str>>, after: Option<&Cursor>) -> impl Iterator<Item = Found<'a>> + use<'a> {
+fn leaves<'a>(map: &'a Map<Leaf>, after: Option<&Cursor>) -> impl Iterator<Item = Found<'a>> + use<'a> {
     let first = match after {
         None | Some((Key::Rfc(_) | Key::Name(_), _)) => Some(Bound::Unbounded),
-        Some((Key::Leaf(leaf), session)) => Some(Bound::Excluded((Arc::clone(leaf), *session))),
+        Some((Key::Leaf { leaf, name }, session)) => {
+            Some(Bound::Excluded(((Arc::clone(leaf), Arc::clone(name)), *session)))
+        }
         Some((Key::Hash(_), _)) => None,
     };
-    found(map, first, KeyRef::Leaf)
+    found(map, first, |(leaf, name)| KeyRef::Leaf { leaf, name })
 }
 
 fn hashes<'a>(map: &'a Map<Digest>, after: Option<&Cursor>) -> impl Iterator<Item = Found<'a>> + use<'a> {

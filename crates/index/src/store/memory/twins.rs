@@ -1,0 +1,37 @@
+//! Names of one session that share a content with another name of it.
+//!
+//! Only files that are there twice cost memory here, which are few in nearly every folder.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use proto::value::digest::Digest;
+
+/// Names by content. Invariant: no set is empty.
+#[derive(Debug, Default)]
+pub(super) struct Twins(HashMap<Digest, BTreeSet<Arc<str>>>);
+
+impl Twins {
+    pub(super) fn add(&mut self, hash: Digest, name: &Arc<str>) {
+        self.0.entry(hash).or_default().insert(Arc::clone(name));
+    }
+
+    /// Says whether the name was there.
+    pub(super) fn remove(&mut self, hash: Digest, name: &str) -> bool {
+        self.change(hash, |names| names.remove(name)).unwrap_or(false)
+    }
+
+    /// Takes the first name of a content.
+    pub(super) fn take_one(&mut self, hash: Digest) -> Option<Arc<str>> {
+        self.change(hash, BTreeSet::pop_first).flatten()
+    }
+
+    fn change<T>(&mut self, hash: Digest, change: impl FnOnce(&mut BTreeSet<Arc<str>>) -> T) -> Option<T> {
+        let names = self.0.get_mut(&hash)?;
+        let changed = change(names);
+        if names.is_empty() {
+            self.0.remove(&hash);
+        }
+        Some(changed)
+    }
+}
