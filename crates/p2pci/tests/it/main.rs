@@ -17,4 +17,5 @@ mod namespaces;
 mod places;
 mod server_flags;
 mod transcripts;
+mod v11;
 mod world;

@@ -1,4 +1,4 @@
-//! Golden transcripts: for each way in which existing programs speak P2P-CI/1.0, one conversation as a file that reads like one.
+//! Golden transcripts: for each way in which existing programs speak P2P-CI/1.0, one conversation as a file that reads like one, and another for 1.1.
 //!
 //! A test plays the client's lines against the real index and a real upload server, writes down what came back and how it was
 //! cut into segments, and compares that with the file. `P2PCI_BLESS=1` writes the files instead.
@@ -76,4 +76,9 @@ fn transcript_of_padded() {
 #[test]
 fn transcript_of_tight() {
     check("tight");
+}
+
+#[test]
+fn transcript_of_v11() {
+    check("v11");
 }

@@ -8,6 +8,7 @@ mod raw;
 mod sharer;
 pub(crate) mod spec;
 mod texts;
+pub(crate) mod v11;
 
 pub(crate) use client::Client;
 pub(crate) use index::Index;
