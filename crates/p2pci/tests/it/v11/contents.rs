@@ -16,7 +16,7 @@ fn a_file_is_found_by_number_by_name_by_its_last_part_and_by_hash() {
     let index = Index::start();
     let mut ada = index.raw();
     let text = with(hashed("texts/rfc5.txt", 7, 'a'), json!({"rfc": 5, "title": "Five"}));
-    let added = ada.ask_v11(add_files("ada", 6000, &[text.clone()])).object();
+    let added = ada.ask_v11(add_files("ada", 6000, std::slice::from_ref(&text))).object();
     assert_eq!(added, json!({"taken": 1, "refused_in_all": 0}));
     let source = json!({"host": "ada", "port": 6000, "speaks": "1.1", "published": true});
     let expected = with(text, json!({"published": true, "sources": [source], "sources_in_all": 1}));

@@ -33,8 +33,8 @@ pub(crate) fn hashed(name: &str, size: u64, digit: char) -> Value {
 
 /// The same object with more members.
 pub(crate) fn with(mut object: Value, more: Value) -> Value {
-    let more = more.as_object().expect("an object").clone();
-    object.as_object_mut().expect("an object").extend(more);
+    let (Some(members), Value::Object(more)) = (object.as_object_mut(), more) else { panic!("no objects") };
+    members.extend(more);
     object
 }
 
