@@ -34,7 +34,6 @@ mod scan;
 mod table;
 mod watch;
 
-pub use self::cache::CacheError;
 pub use self::changes::Changes;
 pub use self::file::{Change, Opened, SharedFile};
 pub use self::notice::ShareNotice;

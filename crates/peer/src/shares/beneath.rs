@@ -120,4 +120,42 @@ mod tests {
                 && folder(fd, "l", false).is_err()
         );
     }
+
+    #[test]
+    fn a_link_that_comes_and_goes_is_never_followed() {
+        let world = tempfile::tempdir().unwrap();
+        let (path, canary) = (world.path().join("root"), world.path().join("canary"));
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(&canary, "out").unwrap();
+        std::fs::write(world.path().join("kept"), "in").unwrap();
+        let root = root(&path).unwrap();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let flip = || {
+            let (link, spare) = (world.path().join("link"), world.path().join("spare"));
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                std::os::unix::fs::symlink(&canary, &link).unwrap();
+                std::fs::hard_link(world.path().join("kept"), &spare).unwrap();
+                std::fs::rename(&link, path.join("f")).unwrap();
+                std::fs::rename(&spare, path.join("f")).unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(flip);
+            let (mut in_one, mut in_steps) = (0, 0);
+            let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            while (in_one < 2000 || in_steps < 2000) && std::time::Instant::now() < end {
+                for (opened, count) in [
+                    (open(root.as_fd(), "f", FILE, false), &mut in_one),
+                    (step_by_step(root.as_fd(), "f", FILE), &mut in_steps),
+                ] {
+                    *count += opened.map_or(0, |file| if text(file) == "in" { 1 } else { i32::MIN });
+                }
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(
+                in_one >= 2000 && in_steps >= 2000,
+                "{in_one} {in_steps}: something else was opened, or nothing"
+            );
+        });
+    }
 }

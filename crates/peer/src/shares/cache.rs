@@ -45,7 +45,7 @@ pub(super) struct Known {
 
 /// Why hashes are not kept.
 #[derive(Debug, thiserror::Error)]
-pub enum CacheError {
+pub(super) enum CacheError {
     /// Another process has it.
     #[error("another process uses it")]
     InUse,
@@ -106,17 +106,17 @@ impl Cache {
             other => CacheError::Database(other.to_string()),
         })?;
         let cache = Self { database, waiting: Mutex::default() };
-        cache.prepare().map_err(|error| CacheError::Database(error.to_string()))?;
+        cache.prepare(ENTRIES_MAX).map_err(|error| CacheError::Database(error.to_string()))?;
         Ok((cache, renewed))
     }
 
     /// Makes the tables, and room in them. What is dropped is any of the keys: they have no order that means anything.
-    fn prepare(&self) -> Result<(), redb::Error> {
+    fn prepare(&self, entries_max: u64) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         {
             let mut hashes = transaction.open_table(HASHES)?;
             let mut blocks = transaction.open_table(BLOCKS)?;
-            if hashes.len()? > ENTRIES_MAX {
+            if hashes.len()? > entries_max {
                 let keys: Vec<_> = hashes
                     .iter()?
                     .take(ENTRIES_DROPPED)
@@ -275,6 +275,20 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         let (cache, _) = Cache::open(folder.path()).unwrap();
         assert!(cache.hash(stamp(5)).is_none_or(|hash| hash == Digest([1; 32])));
+    }
+
+    #[test]
+    fn too_many_entries_make_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, _) = Cache::open(folder.path()).unwrap();
+        for inode in 0..100 {
+            cache.put(stamp(inode), known(1));
+        }
+        cache.flush();
+        cache.prepare(100).unwrap();
+        assert!(cache.hash(stamp(0)).is_some() && cache.blocks(stamp(0)).is_some());
+        cache.prepare(99).unwrap();
+        assert!(cache.hash(stamp(0)).is_none() && cache.blocks(stamp(0)).is_none());
     }
 
     #[test]

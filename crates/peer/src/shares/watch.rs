@@ -265,12 +265,14 @@ impl Keeper {
 struct Watches {
     watcher: Option<RecommendedWatcher>,
     folders: BTreeSet<PathBuf>,
+    /// The system watches no more.
+    is_full: bool,
     observer: Arc<dyn Observer>,
 }
 
 impl Watches {
     fn new(signals: &Arc<Signals>, watched: bool, observer: Arc<dyn Observer>) -> Self {
-        let mut watches = Self { watcher: None, folders: BTreeSet::new(), observer };
+        let mut watches = Self { watcher: None, folders: BTreeSet::new(), is_full: false, observer };
         if watched {
             let signals = Arc::clone(signals);
             match notify::recommended_watcher(move |event| signals.hear(event)) {
@@ -282,17 +284,17 @@ impl Watches {
     }
 
     fn add(&mut self, folder: PathBuf) {
-        let Some(watcher) = self.watcher.as_mut().filter(|_| !self.folders.contains(&folder)) else { return };
+        let is_done = self.is_full || self.folders.contains(&folder);
+        let Some(watcher) = self.watcher.as_mut().filter(|_| !is_done) else { return };
         match watcher.watch(&folder, RecursiveMode::NonRecursive) {
             Ok(()) => drop(self.folders.insert(folder)),
             // It went away meanwhile, or cannot be read: neither is there anything to be watched.
             Err(error)
                 if matches!(error.kind, notify::ErrorKind::PathNotFound | notify::ErrorKind::Io(_)) => {}
             Err(error) => {
+                // What is watched stays so; the rest is found by looking again.
+                self.is_full = true;
                 self.tell(&error);
-                // One limit of the system for all: what is watched could not grow with what is shared, so looking again does it.
-                self.watcher = None;
-                self.folders.clear();
             }
         }
     }

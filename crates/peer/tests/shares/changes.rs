@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use peer::notice::ShareNotice;
 use peer::shares::{Change, Changes, Options, SharedFile};
 
 use crate::world::{World, hash, name, options, wait_for};
@@ -199,4 +200,42 @@ fn waiting_for_changes_loses_none_when_it_is_given_up() {
         let news = tokio::time::timeout(Duration::from_secs(20), changes.next()).await.unwrap();
         assert!(matches!(&news[..], [Change::Put(file)] if &*file.name == "share/a"));
     });
+}
+
+/// Set for a process of its own, in which the system watches three folders at most.
+const LIMITED: &str = "P2PCI_TEST_LIMITED";
+
+#[test]
+fn a_limit_of_the_system_is_told_and_lived_with() {
+    if std::env::var_os(LIMITED).is_none() {
+        return run_limited();
+    }
+    let world = World::new();
+    for number in 0..10 {
+        world.write_old(&format!("share/{number}/x"), "1");
+    }
+    world.publish(&Options { rescan: Duration::from_millis(200), ..options() });
+    let told = world.told();
+    let not_watched = told.iter().filter(|notice| matches!(notice, ShareNotice::NotWatched { .. })).count();
+    assert_eq!(not_watched, 1, "{told:?}");
+    for number in 0..10 {
+        world.write_old(&format!("share/{number}/x"), "changed");
+    }
+    wait_for("every change", || {
+        (0..10).all(|number| world.hash_of(&format!("share/{number}/x")) == Some(hash("changed")))
+    });
+}
+
+/// The limit is that of a user namespace that ends with the process.
+fn run_limited() {
+    let test = std::env::current_exe().unwrap();
+    let limit = "echo 3 > /proc/sys/user/max_inotify_watches && exec \"$0\" --exact changes::a_limit_of_the_system_is_told_and_lived_with";
+    let ran = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "sh", "-c", limit])
+        .arg(test)
+        .env(LIMITED, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
 }
