@@ -3,6 +3,7 @@
 //! A script of key strokes for the original works here unchanged. Answers of the index are shown as they came. A wrong answer
 //! gets a sentence that says what was expected, and the menu again; only `5` and the end of the input leave.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +48,10 @@ enum Cut {
 impl From<LinkError> for Cut {
     fn from(error: LinkError) -> Self {
         Self::Sorry(match error {
-            LinkError::Unreachable { .. } => format!("{error}. Try again when the index is back."),
-            error => format!("{error}."),
+            LinkError::Unreachable { .. } => {
+                format!("{} Try again when the index is back.", sentence(&error))
+            }
+            error => sentence(&error),
         })
     }
 }
@@ -107,7 +110,7 @@ impl<'a> Menu<'a> {
         let sharing =
             tokio::task::spawn_blocking(move || shares.add_number(&folder, number, title.as_deref()));
         let shared = sharing.await.map_err(|error| Cut::Sorry(error.to_string()))?;
-        let shared = shared.map_err(|error: ShareError| Cut::Sorry(format!("{error}.")))?;
+        let shared = shared.map_err(|error: ShareError| Cut::Sorry(sentence(&error)))?;
         let answer = self.peer.link.add(number, &shared.title, PATIENCE).await?;
         self.out.as_it_came(&answer.raw);
         Ok(())
@@ -143,8 +146,12 @@ impl<'a> Menu<'a> {
         }
         let choice = self.ask(ASK_PEER).await?;
         let chosen = choice.parse().ok().and_then(|choice: usize| sources.get(choice.checked_sub(1)?));
-        let peer = chosen
-            .ok_or_else(|| Cut::Sorry(format!("Please enter a number from 1 to {}.", sources.len())))?;
+        let peer = chosen.ok_or_else(|| {
+            Cut::Sorry(match sources.len() {
+                1 => "Please enter 1: there is no other peer.".to_owned(),
+                many => format!("Please enter a number from 1 to {many}."),
+            })
+        })?;
         self.fetch_from(peer, number).await?;
         self.share(number, None).await
     }
@@ -155,12 +162,12 @@ impl<'a> Menu<'a> {
         let fetched =
             fetch(peer, number, &mut destination, &Timing::default()).await.map_err(|error| match error {
                 FetchError::Exists { .. } => {
-                    Cut::Sorry(format!("{error}. Move it away to download this one."))
+                    Cut::Sorry(format!("{} Move it away to download this one.", sentence(&error)))
                 }
                 error if error.is_source_fault() => {
-                    Cut::Sorry(format!("{error}. Another peer may do better."))
+                    Cut::Sorry(format!("{} Another peer may do better.", sentence(&error)))
                 }
-                error => Cut::Sorry(format!("{error}.")),
+                error => Cut::Sorry(sentence(&error)),
             })?;
         match fetched.outcome {
             Outcome::AlreadyHere(path) => self.out.line(format_args!("{}: already here", path.display())),
@@ -171,6 +178,14 @@ impl<'a> Menu<'a> {
         }
         Ok(())
     }
+}
+
+/// An error as the menu says it, among other sentences.
+fn sentence(error: &impl Display) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 /// The peers of an answer, each once, in their order.

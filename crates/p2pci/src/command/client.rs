@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use peer::link::LinkError;
 use peer::notice::{LinkNotice, Notice, Observer};
 use peer::shares::{ShareTable, make_folder};
 use proto::escape;
@@ -13,10 +14,11 @@ use crate::exit::{Code, Failure};
 use crate::local_peer::{LocalPeer, Spec, scan, skipped_in_words};
 use crate::menu::Menu;
 use crate::out::Out;
+use crate::settings::typed;
 use crate::signals;
 use crate::stdin_lines::StdinLines;
 
-/// How long the first connection may take.
+/// How long the first connection may take, and then how long the menu waits for the folder's files to be added.
 const JOIN: Duration = Duration::from_secs(15);
 
 /// Joins, announces the folder, and shows the menu until the user leaves.
@@ -33,10 +35,19 @@ pub async fn run(args: Client, out: Out) -> Result<(), Failure> {
     }
     let observer = Arc::new(Narrator { out });
     let peer = LocalPeer::start(Spec::new(&args.server, &args.uploads, !args.no_announce), shares, observer)?;
-    peer.link.connected(JOIN).await.map_err(index_failure)?;
-    if !args.no_announce {
-        let added = peer.link.registered(JOIN).await.map_err(index_failure)?.files;
-        out.line(format_args!("Joined {} and added {added} files of {folder}", args.server));
+    peer.link.connected(JOIN).await.map_err(cannot_join)?;
+    let index = typed(&args.server);
+    if args.no_announce {
+        out.line(format_args!("Joined {index}"));
+    } else {
+        match peer.link.registered(JOIN).await {
+            Ok(done) => {
+                let plural = if done.files == 1 { "" } else { "s" };
+                out.line(format_args!("Joined {index} and added {} file{plural} of {folder}", done.files));
+            }
+            // One question for each file takes its time with many files or a slow index. The menu's questions go before them.
+            Err(_) => out.line(format_args!("Joined {index}; the files of {folder} are still being added")),
+        }
     }
     let menu = Menu::new(&peer, &args.dir, out, StdinLines::start());
     tokio::select! {
@@ -48,6 +59,16 @@ pub async fn run(args: Client, out: Out) -> Result<(), Failure> {
         () = signals::interrupted() => {}
     }
     Ok(())
+}
+
+fn cannot_join(error: LinkError) -> Failure {
+    match error {
+        LinkError::Unreachable { .. } => Failure::new(
+            Code::Unreachable,
+            format!("{error}; is it running ('p2pci server'), and is SERVER ('p2pci client SERVER') right?"),
+        ),
+        error => index_failure(error),
+    }
 }
 
 /// Tells what the user at the menu must know: that the index is gone, and that it is back.

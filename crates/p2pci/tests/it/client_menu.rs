@@ -126,11 +126,11 @@ fn every_wrong_answer_gets_a_sentence_and_the_menu_again() {
         sorry(&[(REQUEST, "2"), (NUMBER, wrong)], "a whole number from 1 to ");
         sorry(&[(REQUEST, "4"), (NUMBER, wrong)], "a whole number from 1 to ");
     }
-    sorry(&[(REQUEST, "1"), (NUMBER, "8"), (TITLE, "Not Here")], "there is no rfc8.txt in ");
+    sorry(&[(REQUEST, "1"), (NUMBER, "8"), (TITLE, "Not Here")], "There is no rfc8.txt in ");
     sorry(&[(REQUEST, "2"), (NUMBER, "8"), (OPTIONAL_TITLE, "")], spec::NOT_FOUND);
     sorry(&[(REQUEST, "4"), (NUMBER, "8")], "Nobody has RFC 8");
     for wrong in ["", "0", "2", "one", "99999999999999999999"] {
-        sorry(&[(REQUEST, "4"), (NUMBER, "1"), (PEER, wrong)], "a number from 1 to 1");
+        sorry(&[(REQUEST, "4"), (NUMBER, "1"), (PEER, wrong)], "Please enter 1:");
     }
     client.answer(REQUEST, "5");
     assert_eq!(client.ends(PATIENCE).0, Some(0));
