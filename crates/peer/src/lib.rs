@@ -3,7 +3,7 @@
 //! Decisions live in `proto`; this room does the waiting, the files and the sockets around them. It never meets the index's
 //! code, only its answers, and it never prints: what happened goes to a [`notice::Observer`] or comes back as a typed error.
 //!
-//! * [`shares`]: which files are shared. A request names a number, never a path.
+//! * [`shares`]: which files are shared, by name, hash and number; found, hashed and watched behind. A request never names a path.
 //! * [`upload`]: hands shared files to other peers.
 //! * [`link`]: the lasting connection to the index, and questions asked without one.
 //! * [`query`]: questions to the index without a lasting connection.
