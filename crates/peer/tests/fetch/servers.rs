@@ -136,7 +136,8 @@ struct Play {
 impl Play {
     async fn run(self, mut stream: BufReader<TcpStream>) {
         while let Some((line, range)) = read_request(&mut stream).await {
-            self.requests.lock().unwrap().push(line.clone());
+            let bytes = range.as_ref().map(|range| format!(" bytes {range:?}")).unwrap_or_default();
+            self.requests.lock().unwrap().push(format!("{line}{bytes}"));
             if self.answer(&line, range, stream.get_mut()).await.is_none() || self.nature == Nature::OneAnswer
             {
                 return;
