@@ -39,13 +39,13 @@ pub async fn run(args: Get, out: Out) -> Result<(), Failure> {
         let fetched = match wanted {
             Wanted::One(target) => context.one(target).await,
             Wanted::Glob(glob) => {
-                context.many(&resolve::matching(&args.index.server, glob).await?, false).await
+                context.many(resolve::matching(&args.index.server, glob).await?, false).await
             }
             Wanted::Folder(folder) => {
-                context.many(&resolve::below(&args.index.server, folder).await?, true).await
+                context.many(resolve::below(&args.index.server, folder).await?, true).await
             }
         };
-        context.note_failure(fetched, several, &mut first);
+        context.note_failure(fetched, &mut first);
     }
     first.map_or(Ok(()), Err)
 }
@@ -69,15 +69,25 @@ impl Context<'_> {
         self.fetch(target, choice, place).await
     }
 
-    /// Fetches files that a list named; `layout` keeps their folders.
-    async fn many(&self, found: &[(String, Choice)], layout: bool) -> Result<(), Failure> {
-        let places =
-            place::of_many(self.args.output.as_deref(), found.iter().map(|(name, _)| name.as_str()), layout)?;
+    /// Fetches files that a list named; `layout` keeps their folders. Those with a hash come together.
+    async fn many(&self, found: Vec<(String, Choice)>, layout: bool) -> Result<(), Failure> {
+        let names = found.iter().map(|(name, _)| name.as_str());
+        let places = place::of_many(self.args.output.as_deref(), names, layout)?;
         let mut first = None;
-        for ((name, choice), place) in found.iter().zip(places) {
-            let fetched = self.fetch(&Target::File(name.clone()), choice.clone(), place).await;
-            self.note_failure(fetched, true, &mut first);
+        let mut together = Vec::new();
+        for ((name, choice), place) in found.into_iter().zip(places) {
+            match (choice, place) {
+                (Choice::Verified(content), Place::File(path)) if !content.sources.is_empty() => {
+                    together.push((content, path));
+                }
+                (choice, place) => {
+                    let fetched = self.fetch(&Target::File(name), choice, place).await;
+                    self.note_failure(fetched, &mut first);
+                }
+            }
         }
+        let failures = verified::fetch_contents(self, &together).await?;
+        failures.into_iter().for_each(|failure| self.note_failure(Err(failure), &mut first));
         first.map_or(Ok(()), Err)
     }
 
@@ -124,13 +134,14 @@ impl Context<'_> {
         )
     }
 
-    /// Remembers the first failure; among several targets each is told at once.
-    fn note_failure(&self, result: Result<(), Failure>, several: bool, first: &mut Option<Failure>) {
-        if let Err(failure) = result {
-            if several && first.is_some() {
+    /// Remembers the first failure, which ends the command; later ones are told at once.
+    fn note_failure(&self, result: Result<(), Failure>, first: &mut Option<Failure>) {
+        match (result, first.as_ref()) {
+            (Ok(()), _) => {}
+            (Err(failure), None) => *first = Some(failure),
+            (Err(failure), Some(_)) => {
                 self.out.note(format_args!("p2pci: {}", escape::Line(failure.message.as_bytes())));
             }
-            first.get_or_insert(failure);
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Display {
     name: String,
     /// `None` where nobody watches.
     bars: Option<Bars>,
+    /// The bar is for many files: each one's size is known and counted already.
+    is_sum: bool,
 }
 
 struct Bars {
@@ -33,7 +35,16 @@ impl Display {
     pub(super) fn new(out: Out, name: &str) -> Self {
         let name = escape::Line(name.as_bytes()).to_string();
         let bars = (out::errors_are_watched() && !out.is_json()).then(|| Bars::new(&name));
-        Self { out, name, bars }
+        Self { out, name, bars, is_sum: false }
+    }
+
+    /// For many files with so many bytes together.
+    pub(super) fn of_many(out: Out, name: &str, bytes: u64) -> Self {
+        let display = Self { is_sum: true, ..Self::new(out, name) };
+        if let Some(bars) = &display.bars {
+            bars.file.set_length(bytes);
+        }
+        display
     }
 
     /// The transfer is over: nothing of it stays on the screen.
@@ -68,6 +79,7 @@ impl Display {
 impl Progress for Display {
     fn tell(&self, event: Event<'_>) {
         match (event, &self.bars) {
+            (Event::Begins { resumed, .. }, Some(bars)) if self.is_sum => bars.file.inc(resumed),
             (Event::Begins { bytes, resumed, .. }, Some(bars)) => {
                 bars.file.set_length(bytes);
                 bars.file.set_position(resumed);

@@ -1,11 +1,13 @@
 //! Files by hash: every byte verified, from all sources at once, continued where an earlier download stopped.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use indicatif::BinaryBytes;
 use peer::choice::Content;
-use peer::fetch::{FetchError, Fetched, Outcome, Request, SourceReport, fetch};
+use peer::fetch::{FetchError, Fetched, Outcome, Request, SourceReport, fetch, fetch_many};
 use proto::escape;
 use serde_json::{Value, json};
 
@@ -14,6 +16,9 @@ use super::place::Place;
 use super::progress::Display;
 use crate::exit::{Code, Failure};
 use crate::out;
+
+/// Up to so many files each get a line; of more only the sum is shown.
+const SHOWN_SINGLY: usize = 20;
 
 /// Fetches a content.
 pub(super) async fn fetch_content(
@@ -38,18 +43,79 @@ pub(super) async fn fetch_content(
     }
 }
 
-async fn fetch_to(context: &Context<'_>, content: &Content, target: PathBuf) -> Result<Fetched, Failure> {
-    let request = Request {
+/// Fetches many contents, small ones together over few connections. Gives back what failed.
+pub(super) async fn fetch_contents(
+    context: &Context<'_>,
+    wanted: &[(Content, PathBuf)],
+) -> Result<Vec<Failure>, Failure> {
+    for (_, path) in wanted {
+        make_folders(path)?;
+    }
+    let requests: Vec<Request> =
+        wanted.iter().map(|(content, path)| request(context, content, path.clone())).collect();
+    let total = wanted.iter().filter_map(|(content, _)| content.size).sum();
+    let display = Display::of_many(context.out, &format!("{} files", wanted.len()), total);
+    let (mut failures, mut done) = (Vec::new(), Done::default());
+    let mut finished = |at: usize, result: Result<Fetched, FetchError>| match (result, wanted.get(at)) {
+        (Ok(fetched), Some((content, _))) => {
+            done.count(&fetched);
+            if context.out.is_json() || wanted.len() <= SHOWN_SINGLY {
+                show(context, content, &fetched);
+            }
+        }
+        (Ok(_), None) => {}
+        (Err(error), _) => failures.push(failure(&error)),
+    };
+    fetch_many(&requests, &display, &mut finished).await;
+    display.end();
+    if wanted.len() > SHOWN_SINGLY {
+        context.out.remark(done);
+    }
+    Ok(failures)
+}
+
+/// What many fetches came to.
+#[derive(Default)]
+struct Done {
+    files: usize,
+    bytes: u64,
+    already: usize,
+}
+
+impl Done {
+    fn count(&mut self, fetched: &Fetched) {
+        match fetched.outcome {
+            Outcome::AlreadyHere => self.already += 1,
+            Outcome::Saved => {
+                self.files += 1;
+                self.bytes += fetched.bytes;
+            }
+        }
+    }
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} files, {}, verified", self.files, BinaryBytes(self.bytes))?;
+        if self.already > 0 { write!(f, "; {} were already here", self.already) } else { Ok(()) }
+    }
+}
+
+fn request(context: &Context<'_>, content: &Content, target: PathBuf) -> Request {
+    Request {
         hash: content.hash,
         size: content.size,
         sources: content.sources.clone(),
         target,
         force: context.args.force,
         timing: peer::download::Timing::default(),
-    };
+    }
+}
+
+async fn fetch_to(context: &Context<'_>, content: &Content, target: PathBuf) -> Result<Fetched, Failure> {
     let name = content.name.clone().unwrap_or_else(|| content.hash.to_string());
     let display = Display::new(context.out, &name);
-    let fetched = fetch(&request, &display).await;
+    let fetched = fetch(&request(context, content, target), &display).await;
     display.end();
     fetched.map_err(|error| failure(&error))
 }
