@@ -17,6 +17,7 @@ use proto::wire::get::{Delivery, FileHead};
 use proto::wire::refusal::Reason;
 use proto::wire::request::Verb;
 use proto::wire::status::Status;
+use proto::wire::version::Version;
 use tokio::task::spawn_blocking;
 
 use super::Uploads;
@@ -153,6 +154,10 @@ fn decide(decoded: Decoded<'_>) -> Result<Wish, Option<Instant>> {
             Verb::Add(_) | Verb::Lookup(_) | Verb::List(_) => Wish::Refuse(NOT_THE_INDEX, request.framing),
             Verb::V11(_) => Wish::Refuse(Reason::Version, request.framing),
         }),
+        // Whatever is wrong with it: a newer program must learn that it should fall back.
+        Decoded::Refused(refusal) if refusal.version == Version::V1_1 => {
+            Ok(Wish::Refuse(Reason::Version, refusal.framing))
+        }
         Decoded::Refused(refusal) => Ok(Wish::Refuse(refusal.reason, refusal.framing)),
         Decoded::Ended => Ok(Wish::Nothing),
         Decoded::Pending(wake) => Err(wake),

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::world::Index;
 use crate::world::spec::{self, NOT_FOUND, add, ok};
 use crate::world::v11::{LIST, PING, PONG, add_files, file, hash, hashed, lookup, remove_files, with};
+use crate::world::{Index, Sharer};
 
 #[test]
 fn programs_of_1_0_see_files_that_have_a_number() {
@@ -94,4 +94,22 @@ fn the_version_is_in_the_request_line_and_505_says_1_0() {
         format!("LOOKUP HASH {} P2P-CI/1.0\r\nHost: h\r\nPort: 1\r\nTitle: t\r\n\r\n", hash('a')),
         spec::BAD_REQUEST,
     );
+}
+
+#[test]
+fn an_upload_port_speaks_no_1_1_and_says_so() {
+    let index = Index::start();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rfc1.txt"), "text").unwrap();
+    let sharer = Sharer::start(folder.path(), &index.address());
+    for request in [
+        "GET RFC 1 P2P-CI/1.1\r\nHost: h\r\nOS: o\r\n\r\n",
+        "GET RFC 1 P2P-CI/1.1\r\nContent-Length: x\r\n\r\n",
+        PING,
+    ] {
+        let mut raw = sharer.raw();
+        raw.exchange(request, "P2P-CI/1.0 505 P2P-CI Version Not Supported\r\n\r\n");
+        assert!(raw.read_to_end().is_empty(), "{request:?}");
+    }
+    assert!(sharer.raw().ask(spec::get(1)).starts_with("P2P-CI/1.0 200 OK\r\n"));
 }
