@@ -31,13 +31,14 @@ fn whole_answer() -> String {
 fn requests_are_answered_in_order_however_they_are_cut() {
     let index = Index::start();
     let (requests, answers) = (conversation(), whole_answer());
-    index.raw().exchange(&requests, &answers);
-    for size in [1, 2, 3, 7, 61] {
+    for size in [requests.len(), 1, 2, 3, 7, 61] {
         let mut raw = index.raw();
         for piece in requests.as_bytes().chunks(size) {
             raw.send(piece);
         }
         raw.expect(&answers);
+        drop(raw);
+        index.wait_gone("FILE a");
     }
     let mut raw = index.raw();
     raw.exchange(PING.repeat(500), PONG.repeat(500));
