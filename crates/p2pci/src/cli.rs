@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 
 use peer::link::IndexAddr;
 
-use crate::settings::{ListenAddr, Ports, index_addr};
+use crate::settings::{ListenAddr, Ports, Rate, index_addr};
 
 /// Peer-to-peer file sharing with a centralized index.
 #[derive(Debug, Parser)]
@@ -179,6 +179,9 @@ pub struct Share {
     /// Show what would be public, and share nothing
     #[arg(long, short = 'n', env = "P2PCI_DRY_RUN")]
     pub dry_run: bool,
+    /// How fast uploads may go, all together: bytes a second, with K, M or G by 1024
+    #[arg(long, value_name = "RATE", env = "P2PCI_UPLOAD_LIMIT")]
+    pub upload_limit: Option<Rate>,
     /// Where hashes are kept [default: $XDG_CACHE_HOME/p2pci, else ~/.cache/p2pci]
     #[arg(long, value_name = "DIR", env = "P2PCI_STATE_DIR")]
     pub state_dir: Option<PathBuf>,

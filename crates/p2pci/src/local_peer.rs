@@ -11,6 +11,7 @@ use net::stop::{StopSignal, Stopper, stop_pair};
 use peer::link::{IndexAddr, Link, LinkConfig};
 use peer::notice::Observer;
 use peer::shares::{ShareTable, Shared, Skipped};
+use peer::upload::limit::UploadLimit;
 use proto::limits::{CONNECTIONS_PER_ADDRESS, UPLOAD_CONNECTIONS_MAX};
 use proto::value::number::Port;
 use tokio::task::JoinHandle;
@@ -79,6 +80,7 @@ impl Uploader {
     pub fn start(
         listen: ListenSpec,
         public: bool,
+        limit: UploadLimit,
         shares: Arc<ShareTable>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Failure> {
@@ -98,7 +100,8 @@ impl Uploader {
             refusal: tongues::REFUSAL,
             drain: DRAIN,
         };
-        let serving = peer::upload::serve(listeners, policy, shares, observer, tongues::refuse, stop.clone());
+        let serving =
+            peer::upload::serve(listeners, policy, limit, shares, observer, tongues::refuse, stop.clone());
         Ok(Self { port, stopper, stop, serving: tokio::spawn(serving) })
     }
 
@@ -129,7 +132,13 @@ pub struct LocalPeer {
 impl LocalPeer {
     /// Starts the upload server and then the link, for what `shares` holds.
     pub fn start(spec: Spec, shares: Arc<ShareTable>, observer: Arc<dyn Observer>) -> Result<Self, Failure> {
-        let uploader = Uploader::start(spec.listen, spec.public, Arc::clone(&shares), Arc::clone(&observer))?;
+        let uploader = Uploader::start(
+            spec.listen,
+            spec.public,
+            UploadLimit::default(),
+            Arc::clone(&shares),
+            Arc::clone(&observer),
+        )?;
         let config = LinkConfig {
             index: spec.index,
             host: spec.host,

@@ -94,6 +94,25 @@ impl FromStr for Ports {
     }
 }
 
+/// Bytes a second: a number, with `K`, `M` or `G` by 1024.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub u64);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [(['k', 'K'], 1 << 10), (['m', 'M'], 1 << 20), (['g', 'G'], 1 << 30)];
+        let with_unit =
+            units.into_iter().find_map(|(letters, unit)| Some((text.strip_suffix(letters)?, unit)));
+        let (digits, unit): (&str, u64) = with_unit.unwrap_or((text, 1));
+        let rate =
+            digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).filter(|rate| *rate > 0);
+        rate.map(Self)
+            .ok_or_else(|| format!("'{text}' is no rate; write bytes a second, such as 500K or 10M"))
+    }
+}
+
 /// Splits `HOST:PORT`; an IPv6 address needs brackets when a port follows it.
 fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
     let number = |port: &str| port.parse().map_err(|_| format!("'{port}' is no port from 0 to 65535"));
@@ -145,6 +164,18 @@ mod tests {
         assert_eq!(listen("127.0.0.1"), Ok((Some("127.0.0.1".into()), 7734)));
         assert_eq!(listen("[::1]:5"), Ok((Some("::1".into()), 5)));
         assert!(listen("example.org:80").is_err());
+    }
+
+    #[test]
+    fn rates_have_units_by_1024() {
+        let rate = |text: &str| text.parse::<Rate>().map(|rate| rate.0);
+        assert_eq!(
+            (rate("1"), rate("500K"), rate("10m"), rate("1G")),
+            (Ok(1), Ok(512_000), Ok(10 << 20), Ok(1 << 30))
+        );
+        for bad in ["", "0", "K", "-1", "1.5M", "10T", "99999999999999G", "10MB"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

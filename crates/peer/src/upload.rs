@@ -14,12 +14,14 @@ use proto::tongue::Tongue;
 
 use self::content::Content;
 use self::http::HttpUploads;
+use self::limit::UploadLimit;
 use self::places::Places;
 use crate::notice::{Notice, Observer};
 use crate::shares::ShareTable;
 
 pub mod content;
 pub mod http;
+pub mod limit;
 mod places;
 mod session;
 
@@ -42,10 +44,11 @@ impl AcceptObserver for Door {
 }
 
 /// Serves the shared files until `stop`; running uploads then have [`Policy::drain`] to end. A connection that speaks TLS is
-/// handed to `fallback`. At most [`UPLOADS_MAX`] files travel at once, [`UPLOADS_PER_ADDRESS`] of them to one address; more wait.
+/// handed to `fallback`. No faster than `limit`, all uploads together. At most [`UPLOADS_MAX`] files travel at once, [`UPLOADS_PER_ADDRESS`] of them to one address; more wait.
 pub async fn serve<H, F>(
     listeners: Listeners,
     policy: Policy,
+    limit: UploadLimit,
     shares: Arc<ShareTable>,
     observer: Arc<dyn Observer>,
     fallback: H,
@@ -55,7 +58,7 @@ pub async fn serve<H, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let door = Arc::new(Door(Arc::clone(&observer)));
-    let places = Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS));
+    let places = Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS, limit));
     let content = Arc::clone(&shares) as Arc<dyn Content>;
     let http = HttpUploads::sharing(content, Arc::clone(&observer), Arc::clone(&places));
     let uploads = Arc::new(Uploads { shares, observer, places, http });

@@ -4,10 +4,12 @@
 //! * [`runs`]: sets of blocks.
 //! * [`journal`]: which blocks of a part file were verified, as bytes that survive the process.
 //! * [`plan`]: which source is asked for which blocks, and what becomes of a source.
+//! * [`rate`]: a limit of bytes a second.
 //! * [`answer`]: the head of an HTTP answer, and what it promises about a body.
 
 pub mod answer;
 pub mod blocks;
 pub mod journal;
 pub mod plan;
+pub mod rate;
 pub mod runs;

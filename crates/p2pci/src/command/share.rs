@@ -8,6 +8,7 @@ use peer::registrar::{self, RegistrarConfig};
 use peer::shares::{
     CacheFolder, Options, Prefix, Preview, PublishError, Published, Root, ShareTable, Skips, preview,
 };
+use peer::upload::limit::UploadLimit;
 use proto::escape;
 use serde_json::{Map, Value, json};
 
@@ -33,12 +34,10 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
         tokio::task::spawn_blocking(move || shares.publish(&roots, &options, &observer)).await?
     };
     let published = published.map_err(|error| refused(&error))?;
-    let uploader = Uploader::start(
-        listen_spec(&args.uploads),
-        args.uploads.public,
-        Arc::clone(&shares),
-        Arc::clone(&observer) as Arc<_>,
-    )?;
+    let limit = args.upload_limit.map_or_else(UploadLimit::default, |rate| UploadLimit::of(rate.0));
+    let listen = listen_spec(&args.uploads);
+    let heard = Arc::clone(&observer) as Arc<_>;
+    let uploader = Uploader::start(listen, args.uploads.public, limit, Arc::clone(&shares), heard)?;
     show_published(&args, &published, uploader.port.get(), out);
 
     let config = RegistrarConfig {

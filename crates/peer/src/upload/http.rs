@@ -25,6 +25,7 @@ use tokio::task::spawn_blocking;
 
 use self::prepared::{Body, Prepared};
 use super::content::Content;
+use super::limit::UploadLimit;
 use super::places::{Place, Places};
 use crate::notice::{HttpAnswer, Notice, Observer};
 
@@ -60,7 +61,11 @@ impl HttpUploads {
     /// Hands out this content, with places of its own for bodies that travel.
     #[must_use]
     pub fn new(content: Arc<dyn Content>, observer: Arc<dyn Observer>) -> Self {
-        Self::sharing(content, observer, Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS)))
+        Self::sharing(
+            content,
+            observer,
+            Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS, UploadLimit::default())),
+        )
     }
 
     /// The same, with places that others use as well.
@@ -253,7 +258,8 @@ impl<'a> Session<'a> {
             None => Ok(()),
             Some(Body::File { file, bytes }) => {
                 let length = bytes.end.saturating_sub(bytes.start);
-                self.stream.send_file(file, bytes.start, length, UPLOAD_STALL).await
+                let limit = &self.uploads.places.limit;
+                limit.send_file(&mut self.stream, file, bytes.start, length, UPLOAD_STALL).await
             }
             Some(body) => Ok(self.stream.write_all(body.in_memory(), UPLOAD_STALL).await?),
         }
@@ -265,6 +271,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let out = std::mem::take(&mut self.out);
+        self.uploads.places.limit.admit(out.len()).await;
         let written = self.stream.write_all(&out, WRITE_STALL).await;
         let mut answered = std::mem::take(&mut self.answered).into_iter();
         match written {

@@ -21,6 +21,7 @@ use proto::wire::version::Version;
 use tokio::task::spawn_blocking;
 
 use super::Uploads;
+use super::limit::UploadLimit;
 use crate::files;
 use crate::notice::{Notice, UploadOutcome};
 use crate::shares::ToSend;
@@ -123,7 +124,7 @@ impl Session<'_> {
         };
         let length = found.length;
         let mut stream = stream;
-        let sent = send(&mut stream, found, delivery).await;
+        let sent = send(&mut stream, found, delivery, &uploads.places.limit).await;
         drop(place);
         match sent {
             Ok(()) => {
@@ -187,7 +188,12 @@ async fn say(mut stream: Stream, status: Status, framing: Framing) {
 }
 
 /// Sends head and body as the request's dialect needs them.
-async fn send(stream: &mut Stream, found: ToSend, delivery: Delivery) -> Result<(), SendFileError> {
+async fn send(
+    stream: &mut Stream,
+    found: ToSend,
+    delivery: Delivery,
+    limit: &UploadLimit,
+) -> Result<(), SendFileError> {
     let ToSend { file, length, modified } = found;
     let mut out = Vec::new();
     FileHead { date: SystemTime::now(), last_modified: modified, length }.write(delivery, &mut out);
@@ -196,7 +202,7 @@ async fn send(stream: &mut Stream, found: ToSend, delivery: Delivery) -> Result<
         if length > 0 {
             tokio::time::sleep(GET_HEAD_ALONE).await;
         }
-        return stream.send_file(file, 0, length, UPLOAD_STALL).await;
+        return limit.send_file(stream, file, 0, length, UPLOAD_STALL).await;
     }
     let wanted = usize::try_from(length).unwrap_or(GET_TOGETHER).min(GET_TOGETHER);
     let reading = Arc::clone(&file);
@@ -206,10 +212,11 @@ async fn send(stream: &mut Stream, found: ToSend, delivery: Delivery) -> Result<
         return Err(SendFileError::Truncated { sent: 0 });
     }
     out.extend_from_slice(&first);
+    limit.admit(out.len()).await;
     write(stream, &out).await?;
     let sent = first.len() as u64;
     drop((first, out));
-    stream.send_file(file, sent, length - sent, UPLOAD_STALL).await
+    limit.send_file(stream, file, sent, length - sent, UPLOAD_STALL).await
 }
 
 async fn write(stream: &mut Stream, bytes: &[u8]) -> Result<(), WriteError> {

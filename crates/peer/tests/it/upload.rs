@@ -12,6 +12,7 @@ use net::stop::{Stopper, stop_pair};
 use peer::download::{Destination, Timing, fetch};
 use peer::shares::ShareTable;
 use peer::upload;
+use peer::upload::limit::UploadLimit;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -49,7 +50,15 @@ fn serve(more: impl FnOnce(&Path)) -> Server {
         let mut stream = incoming.stream;
         let _ = stream.write_all(b"the other tongue", BOUND).await;
     };
-    tokio::spawn(upload::serve(listeners, policy, shares, told.clone(), fallback, stop));
+    tokio::spawn(upload::serve(
+        listeners,
+        policy,
+        UploadLimit::default(),
+        shares,
+        told.clone(),
+        fallback,
+        stop,
+    ));
     Server { address, folder, told, _stopper: stopper }
 }
 
