@@ -42,12 +42,11 @@ pub(crate) async fn run(shared: Arc<Shared>, incoming: Incoming, stop: StopSigna
     let view = View { policy: shared.settings.record_host, requester, session: membership.id };
     let now = Instant::now();
     let mut session = Session {
-        decoder: RequestDecoder::new(shared.settings.reading),
+        decoder: RequestDecoder::opened(shared.settings.reading, &first, first_byte_at, now),
         now,
         outlet: Outlet::new(stream, shared.settings.write_stall),
         desk: Desk::new(shared, source, view, stop.clone()),
     };
-    session.take_first(&first, first_byte_at);
     drop(first);
     let why = session.converse(&stop).await;
     let farewell = Farewell::after(&why);
@@ -147,14 +146,6 @@ struct Session {
 }
 
 impl Session {
-    /// Takes the bytes that told the tongue. Only the first one is known to have come at `first_byte_at`; counting the others
-    /// from there could mistake the time that telling took for silence.
-    fn take_first(&mut self, first: &[u8], first_byte_at: Instant) {
-        let (byte, rest) = first.split_at(first.len().min(1));
-        self.decoder.push(byte, first_byte_at);
-        self.decoder.push(rest, self.now);
-    }
-
     async fn converse(&mut self, stop: &StopSignal) -> LeftWhy {
         // One for the whole conversation: to begin listening costs more than to be asked again.
         let mut stopped = pin!(stop.stopped());

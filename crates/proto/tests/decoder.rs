@@ -173,6 +173,18 @@ fn silence_ends_a_request_only_when_everything_needed_is_there() {
 }
 
 #[test]
+fn the_time_that_telling_the_tongue_took_is_no_silence() {
+    let began = Instant::now();
+    let now = began + QUIET_LF * 10;
+    let whole = b"GET RFC 1 P2P-CI/1.0\nHost: a\nOS: x\n";
+    let mut decoder = RequestDecoder::opened(Reading::Lenient, whole, began, now);
+    assert_eq!(decoder.poll(now), Decoded::Pending(Some(now + QUIET_LF)));
+    assert!(matches!(decoder.poll(now + QUIET_LF), Decoded::Request(_)));
+    let mut late = RequestDecoder::opened(Reading::Lenient, b"GET", began, now);
+    assert_eq!(late.poll(now), Decoded::Pending(Some(began + REQUEST_DEADLINE)));
+}
+
+#[test]
 fn the_deadline_counts_from_the_first_byte() {
     let start = Instant::now();
     let mut decoder = RequestDecoder::new(Reading::Lenient);

@@ -55,8 +55,7 @@ enum Event {
 pub(super) async fn run(uploads: &Uploads, incoming: Incoming, stop: StopSignal) {
     let Incoming { stream, first, first_byte_at, source, permit, .. } = incoming;
     let mut session = Session { uploads, source, stop, _permit: permit };
-    let mut decoder = RequestDecoder::new(Reading::Lenient);
-    decoder.push(&first, first_byte_at);
+    let mut decoder = RequestDecoder::opened(Reading::Lenient, &first, first_byte_at, Instant::now());
     drop(first);
     match session.wish(&stream, &mut decoder, first_byte_at).await {
         Wish::Nothing => {}

@@ -92,6 +92,17 @@ impl RequestDecoder {
         }
     }
 
+    /// A decoder for a connection that was listened to until its tongue was known: `first` is all that came, its first byte at
+    /// `first_byte_at`. When the others came nobody knows, so they count from `now`: telling the tongue may have taken longer
+    /// than the silence that ends a request.
+    pub fn opened(reading: Reading, first: &[u8], first_byte_at: Instant, now: Instant) -> Self {
+        let mut decoder = Self::new(reading);
+        let (byte, rest) = first.split_at_checked(1).unwrap_or((first, &[]));
+        decoder.push(byte, first_byte_at);
+        decoder.push(rest, now);
+        decoder
+    }
+
     /// Takes bytes that came at `now`. Call [`Self::poll`] until it is pending before more are taken, so that the buffer stays
     /// bounded by one head and one read.
     pub fn push(&mut self, bytes: &[u8], now: Instant) {
@@ -177,11 +188,6 @@ impl RequestDecoder {
                 raw: head,
             }),
         }
-    }
-
-    /// Whether nothing of a request is being waited for.
-    pub fn is_idle(&self) -> bool {
-        self.buffer.len() <= self.start.saturating_add(self.handed_out)
     }
 
     /// The bytes from the current request's first on.
