@@ -30,13 +30,13 @@ pub enum ValueError {
     #[error("not UTF-8")]
     NotUtf8,
     /// A control character, or one that reorders the text around it.
-    #[error("a control character")]
+    #[error("not plain text: it holds a control character")]
     Control,
     /// A component of a name that is `.` or `..`.
     #[error("'.' or '..' as a component")]
     Dots,
     /// A space within what must be one word.
-    #[error("a space inside")]
+    #[error("not one word: it holds a space")]
     Space,
 }
 

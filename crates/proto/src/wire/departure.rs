@@ -55,7 +55,7 @@ impl fmt::Display for Departure {
             Self::NoTitle => "the 'Title' header is missing",
             Self::NoOs => "the 'OS' header is missing",
             Self::UnknownHeader => "a header that the specification does not know",
-            Self::SpacesInRequestLine => "more than one space between the words of the request line",
+            Self::SpacesInRequestLine => "spaces in the request line that do not belong there",
         })
     }
 }
