@@ -5,6 +5,7 @@
 mod outbox;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use net::stop::StopSignal;
@@ -161,7 +162,9 @@ impl Registrar {
             shares: Arc::clone(&self.shares),
             announce: false,
         };
-        let Ok(link) = Link::start(config, Arc::clone(&self.observer)) else { return };
+        let first =
+            Arc::new(FirstTime { observer: Arc::clone(&self.observer), over: AtomicBool::new(false) });
+        let Ok(link) = Link::start(config, Arc::clone(&first) as Arc<dyn Observer>) else { return };
         let (mut files, mut refused) = (0, 0);
         for file in self.shares.snapshot() {
             match add_in_v10(&link, &file).await {
@@ -170,6 +173,7 @@ impl Registrar {
                 None => {}
             }
         }
+        first.over.store(true, Ordering::Relaxed);
         self.tell(LinkNotice::Registered { files, refused });
         loop {
             for change in changes.next().await {
@@ -190,6 +194,22 @@ impl Batch {
         match self {
             Self::Add(_, count) => *count,
             Self::Remove(_) => 0,
+        }
+    }
+}
+
+/// Passes on what a link of 1.0 tells, except that it has registered before everything was handed to it for the first time.
+struct FirstTime {
+    observer: Arc<dyn Observer>,
+    over: AtomicBool,
+}
+
+impl Observer for FirstTime {
+    fn notice(&self, notice: Notice) {
+        let too_early = matches!(notice, Notice::Link(LinkNotice::Registered { .. }))
+            && !self.over.load(Ordering::Relaxed);
+        if !too_early {
+            self.observer.notice(notice);
         }
     }
 }

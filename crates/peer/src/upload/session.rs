@@ -123,7 +123,7 @@ impl Session<'_> {
         };
         let length = found.length;
         let mut stream = stream;
-        let sent = send(&mut stream, found, delivery, &uploads.places.limit).await;
+        let sent = send(&mut stream, found, delivery, &self.uploads.places.limit).await;
         drop(place);
         match sent {
             Ok(()) => {
