@@ -12,6 +12,7 @@
 mod files;
 mod listed;
 mod numbers;
+mod session_hash;
 mod slab;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use self::files::Files;
 use self::listed::Lists;
 use self::numbers::Numbers;
+pub use self::session_hash::SessionHash;
 use self::slab::Slab;
 use crate::value::digest::Digest;
 use crate::value::number::RfcNumber;
@@ -312,8 +314,9 @@ impl<P> Directory<P> {
             _ => None,
         };
         let by_number = number.into_iter().flat_map(move |number| self.numbers.holders(number, session));
-        let others = self.files.holders(key, after);
-        by_number.chain(others).filter_map(|found| self.lend(found))
+        // What is looked for by number, as nearly everything is, is nowhere else.
+        let others = number.is_none().then(|| self.files.holders(key, after));
+        by_number.chain(others.into_iter().flatten()).filter_map(|found| self.lend(found))
     }
 
     /// Records in order, from the first or from after a cursor.

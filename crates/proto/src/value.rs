@@ -6,8 +6,6 @@ pub mod host;
 pub mod number;
 pub mod title;
 
-use std::num::ParseIntError;
-
 /// Why bytes are not the value that was expected. The texts are for logs and for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
@@ -46,14 +44,21 @@ const DIGITS_MAX: usize = 10;
 /// Reads ASCII digits only: no sign, no `_`, no digits of other scripts, which the standard library's parser shares with us.
 fn digits(bytes: &[u8], max: u32) -> Result<u32, ValueError> {
     let refused = ValueError::Number { max };
-    if bytes.is_empty() || bytes.len() > DIGITS_MAX || !bytes.iter().all(u8::is_ascii_digit) {
+    if bytes.len() > DIGITS_MAX {
         return Err(refused);
     }
-    let text = str::from_utf8(bytes).map_err(|_| refused)?;
-    match text.parse().map_err(|_: ParseIntError| refused)? {
-        0 => Err(refused),
-        number if number > max => Err(refused),
-        number => Ok(number),
+    let mut number: u64 = 0;
+    for byte in bytes {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return Err(refused);
+        }
+        // Ten digits at most: it cannot wrap.
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+    }
+    match u32::try_from(number) {
+        Ok(number) if (1..=max).contains(&number) => Ok(number),
+        _ => Err(refused),
     }
 }
 
@@ -63,8 +68,14 @@ fn plain_text(bytes: &[u8], max: usize) -> Result<&str, ValueError> {
         return Err(ValueError::TooLong { max });
     }
     let text = str::from_utf8(bytes).map_err(|_| ValueError::NotUtf8)?;
-    if text.chars().any(char::is_control) {
+    // Nearly all text is ASCII, and then there is no need to look at it character by character.
+    if !all_between(bytes, b' ', b'~') && text.chars().any(char::is_control) {
         return Err(ValueError::Control);
     }
     Ok(text)
+}
+
+/// Whether every byte is one of these. Without an early end, so that many are compared at once.
+fn all_between(bytes: &[u8], first: u8, last: u8) -> bool {
+    bytes.iter().fold(true, |all, byte| all & (first..=last).contains(byte))
 }

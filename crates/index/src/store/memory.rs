@@ -15,7 +15,7 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use proto::directory::{Cursor, Directory, Key, KeyRef, Record, Said, SaidRef, SessionId, Was};
+use proto::directory::{Cursor, Directory, Key, KeyRef, Record, Said, SaidRef, SessionHash, SessionId, Was};
 use proto::limits::{RECORDS_MAX, RECORDS_PER_SESSION_MAX};
 use proto::value::digest::Digest;
 use proto::value::number::RfcNumber;
@@ -53,7 +53,7 @@ pub struct MemoryStore {
     // Seeded, so that nobody can choose numbers that all meet in one shard.
     hasher: RandomState,
     shards: [RwLock<Directory<Peer>>; SHARDS],
-    sessions: [Mutex<HashMap<SessionId, Held>>; SHARDS],
+    sessions: [Mutex<HashMap<SessionId, Held, SessionHash>>; SHARDS],
     last_session: AtomicU64,
     open_sessions: AtomicUsize,
     records: AtomicUsize,
@@ -361,7 +361,7 @@ impl MemoryStore {
         (at, write(&self.shards[at]))
     }
 
-    fn sessions_with(&self, session: SessionId) -> MutexGuard<'_, HashMap<SessionId, Held>> {
+    fn sessions_with(&self, session: SessionId) -> MutexGuard<'_, HashMap<SessionId, Held, SessionHash>> {
         self.sessions[spread(session.0)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

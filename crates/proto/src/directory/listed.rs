@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::SessionId;
+use super::{SessionHash, SessionId};
 
 /// A list of keys for each session.
 #[derive(Debug)]
-pub(super) struct Lists<K>(HashMap<SessionId, List<K>>);
+pub(super) struct Lists<K>(HashMap<SessionId, List<K>, SessionHash>);
 
 #[derive(Debug)]
 struct List<K> {
@@ -18,7 +18,7 @@ struct List<K> {
 
 impl<K> Default for Lists<K> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self(HashMap::default())
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::number::Port;
-use super::{ValueError, plain_text};
+use super::{ValueError, all_between, plain_text};
 use crate::limits::HOST_BYTES_MAX;
 
 /// A host as a peer names it: one word of UTF-8 without spaces or control characters, 1 to 255 bytes.
@@ -20,6 +20,7 @@ impl<'a> Host<'a> {
         let text = plain_text(bytes, HOST_BYTES_MAX)?;
         match text {
             "" => Err(ValueError::Empty),
+            _ if all_between(bytes, b'!', b'~') => Ok(Self(text)),
             _ if text.chars().any(char::is_whitespace) => Err(ValueError::Space),
             _ => Ok(Self(text)),
         }

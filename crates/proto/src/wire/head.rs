@@ -109,7 +109,7 @@ impl Head {
             // Read as a whole, and exactly, when its empty line is there.
             return Ok(());
         }
-        let colon = memchr::memchr(b':', line).ok_or(Reason::NoColon)?;
+        let colon = colon(line).ok_or(Reason::NoColon)?;
         let (name, value) = line.split_at_checked(colon).ok_or(Reason::NoColon)?;
         let value = value.get(1..).unwrap_or_default();
         let trimmed = value.trim_ascii();
@@ -123,10 +123,13 @@ impl Head {
 
     fn take_field(&mut self, name: &[u8], value: Option<Span>) -> Result<(), Reason> {
         let named = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        self.departures.note_if(named("Post"), Departure::PostForPort);
         let (slot, field) = match () {
             () if named("Host") => (&mut self.host, Field::Host),
-            () if named("Port") || named("Post") => (&mut self.port, Field::Port),
+            () if named("Port") => (&mut self.port, Field::Port),
+            () if named("Post") => {
+                self.departures.note(Departure::PostForPort);
+                (&mut self.port, Field::Port)
+            }
             () if named("Title") => (&mut self.title, Field::Title),
             () if named("OS") => (&mut self.os, Field::Os),
             () if named("Content-Length") || named("Transfer-Encoding") => return Err(Reason::Body),
@@ -240,9 +243,19 @@ pub(super) fn if_given<T>(value: Result<Option<T>, Reason>) -> Result<Option<T>,
 
 /// Whether a line is a request line rather than a header: no colon, and its last word names a version.
 pub(super) fn is_request_line(line: &[u8]) -> bool {
-    let last = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next();
-    memchr::memchr(b':', line).is_none() && last.is_some_and(|word| word.starts_with(NAME))
+    let last = || line.trim_ascii_end().rsplit(|byte| *byte == b' ').next();
+    colon(line).is_none() && last().is_some_and(|word| word.starts_with(NAME))
 }
+
+/// Where the first colon is. Names of headers are short: looking at a few bytes first is cheaper than to prepare for many.
+fn colon(line: &[u8]) -> Option<usize> {
+    let (front, rest) = line.split_at(line.len().min(COLON_SOON));
+    let soon = front.iter().position(|byte| *byte == b':');
+    soon.or_else(|| memchr::memchr(b':', rest).map(|at| at.saturating_add(front.len())))
+}
+
+/// The colons of `Host:` and `Title:` are found within so many bytes.
+const COLON_SOON: usize = 8;
 
 /// The words of a request line.
 #[derive(Debug, Clone, Copy)]
@@ -264,11 +277,13 @@ impl<'a> Words<'a> {
         let method = words.next().ok_or(Reason::RequestLine)?;
         let kind = words.next().unwrap_or_default();
         let name = words.next().unwrap_or_default();
-        let extra_spaces = line.windows(2).any(|pair| pair == b"  ") || line.ends_with(b" ");
-        match words.next() {
-            Some(_) => Err(Reason::RequestLine),
-            None => Ok(Self { method, target: [kind, name], extra_spaces }),
+        if words.next().is_some() {
+            return Err(Reason::RequestLine);
         }
+        let length = |word: &[u8]| if word.is_empty() { 0 } else { word.len().saturating_add(1) };
+        let tight = [method, kind, name].into_iter().map(length).sum::<usize>();
+        let extra_spaces = line.len() != tight.saturating_add(Version::V1_0.as_str().len());
+        Ok(Self { method, target: [kind, name], extra_spaces })
     }
 
     /// The target `RFC n`.
