@@ -9,6 +9,7 @@ pub mod wanted;
 
 use peer::choice::{Choice, Content};
 use proto::escape;
+use proto::value::file_name::FileName;
 use proto::wire::v11::body::Variant;
 use proto::wire::v11::request::Target;
 
@@ -59,10 +60,12 @@ impl Context<'_> {
         };
         let own_name = match (target, &choice) {
             (Target::Rfc(number), _) => proto::rfc_text::file_name_of(*number),
-            (_, Choice::Verified(content)) => {
-                content.name.clone().unwrap_or_else(|| content.hash.to_string())
-            }
+            // What was typed, and not what the index says instead.
             (Target::File(name), _) => name.clone(),
+            (Target::Hash(hash), Choice::Verified(content)) => {
+                let name = content.name.as_deref().filter(|name| FileName::parse(name.as_bytes()).is_ok());
+                name.map_or_else(|| hash.to_string(), str::to_owned)
+            }
             (Target::Hash(hash), _) => hash.to_string(),
         };
         let place = Place::of_one(self.args.output.as_deref(), &own_name);

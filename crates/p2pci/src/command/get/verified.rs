@@ -28,7 +28,6 @@ pub(super) async fn fetch_content(
 ) -> Result<(), Failure> {
     match place {
         Place::File(path) => {
-            make_folders(&path)?;
             let fetched = fetch_to(context, content, path).await?;
             show(context, content, &fetched);
             Ok(())
