@@ -39,7 +39,9 @@ fn variables_as_usual(argument: Arg) -> Arg {
 
 const AFTER_HELP: &str = "\
 Try it alone:        p2pci demo
-Three machines:      p2pci server  |  p2pci share PATH --server HOST  |  p2pci get TARGET --server HOST
+Three machines:      p2pci server
+                     p2pci share PATH --server HOST
+                     p2pci get TARGET --server HOST
 Exit codes:          0 done, 1 failed, 2 wrong usage, 3 not found, 4 index unreachable,
                      5 several contents, 6 verification failed, 130 interrupted";
 
