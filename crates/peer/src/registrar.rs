@@ -4,6 +4,7 @@
 
 mod outbox;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use net::stop::StopSignal;
 use proto::limits::REGISTERED_WITHIN;
 use proto::value::host::Host;
-use proto::value::number::Port;
+use proto::value::number::{Port, RfcNumber};
 use proto::wire::status::StatusCode;
 use proto::wire::v11::body::{Changed, lines, parse_line};
 use proto::wire::v11::request::Ask;
@@ -165,9 +166,9 @@ impl Registrar {
         let first =
             Arc::new(FirstTime { observer: Arc::clone(&self.observer), over: AtomicBool::new(false) });
         let Ok(link) = Link::start(config, Arc::clone(&first) as Arc<dyn Observer>) else { return };
-        let (mut files, mut refused) = (0, 0);
+        let (mut files, mut refused, mut told) = (0, 0, BTreeMap::new());
         for file in self.shares.snapshot() {
-            match add_in_v10(&link, &file).await {
+            match add_in_v10(&link, &file, &mut told).await {
                 Some(true) => files += 1,
                 Some(false) => refused += 1,
                 None => {}
@@ -178,7 +179,7 @@ impl Registrar {
         loop {
             for change in changes.next().await {
                 if let Change::Put(file) = change {
-                    add_in_v10(&link, &file).await;
+                    add_in_v10(&link, &file, &mut told).await;
                 }
             }
         }
@@ -215,10 +216,24 @@ impl Observer for FirstTime {
 }
 
 /// Registers a file that has a number; whether the index took it. What it took is registered again on each new connection.
-async fn add_in_v10(link: &Link, file: &SharedFile) -> Option<bool> {
-    let (number, title) = (file.rfc?, file.title.as_deref()?);
-    let answer = link.add(number, title, REGISTERED_WITHIN).await;
-    Some(answer.is_ok_and(|answer| answer.status == Some(StatusCode::OK)))
+///
+/// Most changes are hashes, of which 1.0 knows nothing: what was told already is not told again, as some indexes would then list it
+/// twice.
+async fn add_in_v10(
+    link: &Link,
+    file: &SharedFile,
+    told: &mut BTreeMap<RfcNumber, Arc<str>>,
+) -> Option<bool> {
+    let (number, title) = (file.rfc?, file.title.clone()?);
+    if told.get(&number) == Some(&title) {
+        return None;
+    }
+    let answer = link.add(number, &title, REGISTERED_WITHIN).await;
+    let taken = answer.is_ok_and(|answer| answer.status == Some(StatusCode::OK));
+    if taken {
+        told.insert(number, title);
+    }
+    Some(taken)
 }
 
 /// Why a connection ended or was not made, without what everybody knows: which index it was.

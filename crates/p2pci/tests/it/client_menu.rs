@@ -22,7 +22,9 @@ fn quiet_client(dir: &Path, index: &Index) -> Client {
 /// The upload ports of those who have an RFC, in the index's order.
 fn ports_of(index: &Index, number: u32) -> Vec<u64> {
     let answer = run(["lookup", &number.to_string(), "--json", "--server", &index.address()]);
-    answer.objects().iter().filter_map(|record| record["port"].as_u64()).collect()
+    let variants = answer.objects();
+    let sources = variants.iter().flat_map(|variant| variant["sources"].as_array().into_iter().flatten());
+    sources.filter_map(|source| source["port"].as_u64()).collect()
 }
 
 #[test]

@@ -7,9 +7,9 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::foreign::{Scripted, hold, read_some, say};
-use crate::places::{RefusingPort, empty_folder, folder, names_in, rfc};
+use crate::places::{RefusingPort, empty_folder, folder, hash_of, leaf, names_in, rfc};
 use crate::world::{
-    Finished, Index, PATIENCE, Process, Sharer, p2pci, run, run_command, run_in, spec, texts, wait_for,
+    Finished, Index, PATIENCE, Process, Raw, Sharer, p2pci, run, run_command, run_in, spec, texts, wait_for,
 };
 
 fn get(into: &Path, index: &Index, more: &[&str]) -> Finished {
@@ -21,16 +21,18 @@ fn get(into: &Path, index: &Index, more: &[&str]) -> Finished {
 fn the_second_peer_fetches_every_text_byte_for_byte() {
     let (index, texts) = (Index::start(), texts());
     let sharer = Sharer::start(texts.folder(), &index.address());
-    let numbers = texts.numbers();
-    assert!(!numbers.is_empty());
-    assert_eq!(sharer.registered()["files"], numbers.len(), "{}", sharer.registered());
+    let (numbers, names) = (texts.numbers(), names_in(texts.folder()));
+    assert!(!numbers.is_empty() && names.len() > numbers.len());
+    assert_eq!(sharer.registered()["files"], names.len(), "a name needs no number: {}", sharer.registered());
     assert_eq!(sharer.registered()["refused"], 0);
-    let without_number = names_in(texts.folder()).len() - numbers.len();
-    assert_eq!(sharer.sharing()["skipped"], without_number, "{}", sharer.sharing());
+    assert_eq!(sharer.sharing()["skipped"], json!({}), "{}", sharer.sharing());
     let here = empty_folder();
+    for numbers in numbers.chunks(25) {
+        let typed: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+        let got = get(here.path(), &index, &typed.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(got.code, Some(0), "{numbers:?}: {}", got.stderr);
+    }
     for number in &numbers {
-        let got = get(here.path(), &index, &[&number.to_string()]);
-        assert_eq!(got.code, Some(0), "RFC {number}: {}", got.stderr);
         let file = fs::read(here.path().join(format!("rfc{number}.txt"))).unwrap();
         assert!(file == texts.bytes(*number), "RFC {number} is not the same");
     }
@@ -38,19 +40,22 @@ fn the_second_peer_fetches_every_text_byte_for_byte() {
 }
 
 #[test]
-fn a_name_without_a_number_is_skipped_and_share_says_so() {
+fn a_name_without_a_number_is_shared_as_a_name() {
     let index = Index::start();
     let dir = folder(&[(1, "text")]);
     fs::write(dir.path().join("rfc17a.txt"), "no number").unwrap();
     let mut sharer =
         Process::start(p2pci(["share", dir.path().to_str().unwrap(), "--server", &index.address()]));
     let line = sharer.wait_in_lines("the first line", |lines| lines.first().cloned());
-    assert!(line.contains("rfc17a.txt: no number"), "{line}");
-    assert!(line.contains("1 skipped"), "{line}");
+    assert!(line.starts_with("Sharing 2 files (") && !line.contains("not shared"), "{line}");
     let says = sharer.wait_in_lines("the line to type elsewhere", |lines| {
-        lines.iter().find(|line| line.contains("p2pci get NUMBER --server ")).cloned()
+        lines.iter().find(|line| line.contains("p2pci get NAME --server ")).cloned()
     });
     assert!(!says.is_empty());
+    let here = empty_folder();
+    assert_eq!(get(here.path(), &index, &["rfc17a.txt"]).code, Some(0));
+    assert_eq!(fs::read(here.path().join("rfc17a.txt")).unwrap(), b"no number");
+    assert_eq!(get(here.path(), &index, &["17"]).code, Some(3), "it is not RFC 17");
     sharer.signal(Signal::TERM);
     assert_eq!(sharer.exit_code(PATIENCE), Some(0));
 }
@@ -132,16 +137,20 @@ fn each_failure_has_its_exit_code_and_one_line() {
         assert!(away.stderr.contains(&nobody.port().to_string()), "{}", away.stderr);
         one_line(&away);
     }
+    for name in ["none", "\u{b2}", "some folder/none"] {
+        let found = get(here.path(), &index, &[name]);
+        assert_eq!(found.code, Some(3), "{name}: {}", found.stderr);
+        one_line(&found);
+    }
     let empty = run(["list", "--server", &index.address()]);
     assert_eq!(empty.code, Some(3));
     one_line(&empty);
     assert_eq!(run(["list", "--server", &nobody.address()]).code, Some(4));
     let wrong: &[&[&str]] = &[
         &["get"],
-        &["get", "none"],
+        &["get", "../none"],
         &["get", "0"],
         &["get", "-1"],
-        &["get", "\u{b2}"],
         &["get", "1", "--server", "localhost:99999"],
         &["get", "1", "--from", "127.0.0.1"],
         &["get", "1", "--unknown"],
@@ -191,14 +200,25 @@ fn json_tells_what_came_from_where() {
     let dir = folder(&[(1, "12345")]);
     let sharer = Sharer::start(dir.path(), &index.address());
     let here = empty_folder();
+    let name = format!("{}/rfc1.txt", leaf(dir.path()));
+    let hash = hash_of("12345");
     let got = get(here.path(), &index, &["1", "--json"]).objects();
-    let from = sharer.address();
     let expected = json!([{
-        "type": "fetched", "number": 1, "path": "rfc1.txt", "bytes": 5, "from": from, "verified": false,
+        "type": "fetched", "name": name, "number": 1, "hash": hash, "path": "rfc1.txt", "bytes": 5, "fetched": 5, "resumed": 0,
+        "verified": true, "sources": [{"from": sharer.address(), "bytes": 5, "fault": null}],
     }]);
     assert_eq!(json!(got), expected);
     let again = get(here.path(), &index, &["1", "--json"]).objects();
-    assert_eq!(json!(again), json!([{"type": "already_here", "number": 1, "path": "rfc1.txt", "bytes": 5}]));
+    let already = json!([{
+        "type": "already_here", "name": name, "number": 1, "hash": hash, "path": "rfc1.txt", "bytes": 5,
+    }]);
+    assert_eq!(json!(again), already);
+    fs::remove_file(here.path().join("rfc1.txt")).unwrap();
+    let direct = run_in(here.path(), ["get", "1", "--json", "--from", &sharer.address()]).objects();
+    let unverified = json!([{
+        "type": "fetched", "number": 1, "path": "rfc1.txt", "bytes": 5, "from": sharer.address(), "verified": false,
+    }]);
+    assert_eq!(json!(direct), unverified, "a number from a peer by its address is 1.0");
     let missing = get(here.path(), &index, &["2", "--json"]);
     assert_eq!(missing.code, Some(3));
     let errors = missing.objects();
@@ -206,20 +226,26 @@ fn json_tells_what_came_from_where() {
     assert!(errors[0]["message"].is_string());
 }
 
+/// Registers RFC 1 in 1.0 for a peer of each of these ports, in this order; gone with the connections.
+fn add_in_v10(index: &Index, ports: &[u16]) -> Vec<Raw> {
+    let add = |port: &u16| {
+        let mut peer = index.raw();
+        peer.send(spec::add(1, "Old", "127.0.0.1", port));
+        peer.expect(spec::ok(&[&format!("RFC 1 Old 127.0.0.1 {port}")]));
+        peer
+    };
+    ports.iter().map(add).collect()
+}
+
 #[test]
 fn the_next_peer_is_asked_when_one_fails() {
-    let index = Index::start();
+    let (index, elsewhere) = (Index::start(), Index::start());
     let away = RefusingPort::new();
     let cut = Scripted::saying([crate::foreign::uploader::spec_head(100), b"short".to_vec()].concat());
-    // Records come in the order of joining, so the two that fail are asked first.
-    let _stale = [away.port(), cut.port()].map(|port| {
-        let mut peer = index.raw();
-        peer.send(spec::add(1, "Stale", "127.0.0.1", port));
-        peer.expect(spec::ok(&[&format!("RFC 1 Stale 127.0.0.1 {port}")]));
-        peer
-    });
     let dir = folder(&[(1, "whole")]);
-    let sharer = Sharer::start(dir.path(), &index.address());
+    let sharer = Sharer::start(dir.path(), &elsewhere.address());
+    // Records come in the order of joining, so the two that fail are asked first.
+    let _peers = add_in_v10(&index, &[away.port(), cut.port(), sharer.port()]);
     let here = empty_folder();
     let got = get(here.path(), &index, &["1", "--json"]);
     assert_eq!(got.code, Some(0), "{}", got.text());
@@ -240,28 +266,54 @@ fn the_next_peer_is_asked_when_one_fails() {
 }
 
 #[test]
-fn lookup_and_list_show_records() {
+fn lookup_and_list_show_records_of_both_versions() {
     let index = Index::start();
     let dir = folder(&[(5, rfc(5, "Decode Encode Language")), (123, rfc(123, "A Proferred Official ICP"))]);
     let sharer = Sharer::start(dir.path(), &index.address());
+    let _old = add_in_v10(&index, &[9]);
     let (server, port) = (index.address(), sharer.port());
     let ask = |args: &[&str]| {
         let finished = run([args, &["--server", &server]].concat());
         (finished.code, finished.text())
     };
-    let five = format!("RFC 5 Decode Encode Language 127.0.0.1 {port}\n");
-    let icp = format!("RFC 123 A Proferred Official ICP 127.0.0.1 {port}\n");
-    assert_eq!(ask(&["lookup", "5"]), (Some(0), five.clone()));
-    assert_eq!(ask(&["list"]), (Some(0), format!("{five}{icp}")));
+    let folder = leaf(dir.path());
+    let size = rfc(5, "Decode Encode Language").len();
+    let five = format!("{folder}/rfc5.txt  {size} B  RFC 5 Decode Encode Language\n");
+    let size = rfc(123, "A Proferred Official ICP").len();
+    let icp = format!("{folder}/rfc123.txt  {size} B  RFC 123 A Proferred Official ICP\n");
+    let old = "RFC 1 Old 127.0.0.1 9\n";
+    let listed = ask(&["list"]);
+    assert_eq!(listed.0, Some(0));
+    let mut lines: Vec<&str> = listed.1.split_inclusive('\n').collect();
+    lines.sort_unstable();
+    let mut expected = [five.as_str(), &icp, old];
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
     assert_eq!(ask(&["list", "*official*"]), (Some(0), icp.clone()));
-    assert_eq!(ask(&["list", "rfc1*.txt"]), (Some(0), icp));
+    assert_eq!(ask(&["list", "rfc12*.txt"]), (Some(0), icp));
     assert_eq!(ask(&["list", "{rfc5.txt,nothing}"]), (Some(0), five));
+    assert_eq!(ask(&["list", "rfc1.txt"]), (Some(0), old.to_owned()));
     assert_eq!(ask(&["list", "nothing*"]), (Some(3), String::new()));
-    let objects = run(["lookup", "5", "--json", "--server", &server]).objects();
-    let record = json!({
-        "type": "record", "number": 5, "title": "Decode Encode Language", "host": "127.0.0.1", "port": port,
+    let looked_up = ask(&["lookup", "5"]);
+    let source = format!("    127.0.0.1:{port}  published\n");
+    assert!(
+        looked_up.1.starts_with("RFC 5  Decode Encode Language  ") && looked_up.1.ends_with(&source),
+        "{looked_up:?}"
+    );
+    let old_one = format!("RFC 1  Old  no hash (P2P-CI/1.0)\n    127.0.0.1:9\n");
+    assert_eq!(ask(&["lookup", "1"]), (Some(0), old_one));
+    let text = rfc(5, "Decode Encode Language");
+    let variant = wait_for(PATIENCE, "the file to be hashed", || {
+        let mut objects = run(["lookup", "5", "--json", "--server", &server]).objects();
+        assert_eq!(objects.len(), 1, "{objects:?}");
+        objects.pop().filter(|variant| !variant["hash"].is_null())
     });
-    assert_eq!(objects, [record]);
+    let expected = json!({
+        "type": "variant", "name": format!("{folder}/rfc5.txt"), "size": text.len(), "modified": variant["modified"],
+        "hash": hash_of(&text), "number": 5, "title": "Decode Encode Language", "published": true, "sources_in_all": 1,
+        "sources": [{"host": "127.0.0.1", "port": port, "speaks": "1.1", "published": true}],
+    });
+    assert_eq!(variant, expected);
 }
 
 #[test]

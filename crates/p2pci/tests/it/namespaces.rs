@@ -74,7 +74,7 @@ impl Machines {
     fn host_of(&self, at: usize, number: u32, server: &str) -> String {
         let found = self.run(at, &["lookup", &number.to_string(), "--json", "--server", server]);
         assert_eq!(found.code, Some(0), "{}", found.stderr);
-        found.objects()[0]["host"].as_str().unwrap().to_owned()
+        found.objects()[0]["sources"][0]["host"].as_str().unwrap().to_owned()
     }
 }
 

@@ -29,6 +29,16 @@ pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
+/// The last part of a path.
+pub(crate) fn leaf(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).expect("a name in UTF-8")
+}
+
+/// The BLAKE3 hash of a content, in hexadecimal digits.
+pub(crate) fn hash_of(content: impl AsRef<[u8]>) -> String {
+    blake3::hash(content.as_ref()).to_hex().to_string()
+}
+
 /// A port of 127.0.0.1 that refuses connections for as long as the value lives: it is bound, but nobody listens.
 #[derive(Debug)]
 pub(crate) struct RefusingPort {

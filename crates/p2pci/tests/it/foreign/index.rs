@@ -79,6 +79,13 @@ impl ForeignIndex {
         self.lock().entries.clone()
     }
 
+    /// The requests of 1.0, as one read brought each. Before them our programs ask in 1.1, on a connection of its own.
+    pub(crate) fn requests_in_v10(&self) -> Vec<String> {
+        let is_v11 =
+            |request: &String| request.lines().next().is_some_and(|line| line.ends_with(" P2P-CI/1.1"));
+        self.requests().into_iter().filter(|request| !is_v11(request)).collect()
+    }
+
     /// Each request as one read brought it.
     pub(crate) fn requests(&self) -> Vec<String> {
         let state = self.lock();

@@ -53,9 +53,11 @@ impl Index {
         Self { process, port }
     }
 
-    /// The arguments of an index that listens there and logs in JSON.
+    /// The arguments of an index that listens there and logs in JSON. It is warm from the start, so that what nobody has is told
+    /// at once, unless the flags say otherwise.
     pub(crate) fn args<'a>(listen: &'a str, flags: &[&'a str]) -> Vec<&'a str> {
-        [&["server", "--listen", listen, "--log-format", "json"], flags].concat()
+        let warm: &[&str] = if flags.contains(&"--warm-up") { &[] } else { &["--warm-up", "0s"] };
+        [&["server", "--listen", listen, "--log-format", "json"], warm, flags].concat()
     }
 
     /// Its port.
