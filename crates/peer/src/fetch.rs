@@ -11,10 +11,11 @@
 //! * [`writer`]: verifies blocks and writes them, on a thread of its own.
 //! * [`many`]: many small files.
 
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use proto::limits::FILE_BYTES_MAX;
 use proto::transfer::answer::HeadError;
@@ -55,6 +56,20 @@ pub struct Request {
     pub force: bool,
     /// How long to wait for what.
     pub timing: Timing,
+    /// What else must hold of the content before it gets its name.
+    pub check: Option<Check>,
+}
+
+/// A question about a whole, verified file, such as its digest by another hash; `false` refuses it. Called where it may block.
+#[derive(Clone)]
+pub struct Check(pub Arc<CheckFn>);
+
+type CheckFn = dyn Fn(&File) -> io::Result<bool> + Send + Sync;
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Check")
+    }
 }
 
 /// A file that was fetched.
@@ -241,6 +256,12 @@ pub enum FetchError {
     /// Another file has that name already, and was not touched.
     #[error("'{}' is there already with another content", .path.display())]
     Exists {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The content is the one that was asked for, but [`Request::check`] refused it. Nothing of it is left.
+    #[error("the content for '{}' is not the one that was expected", .path.display())]
+    Refused {
         /// The target.
         path: PathBuf,
     },

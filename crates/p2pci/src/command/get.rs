@@ -3,6 +3,7 @@
 mod place;
 mod progress;
 mod resolve;
+pub mod sha256;
 mod unverified;
 mod verified;
 pub mod wanted;
@@ -34,6 +35,9 @@ pub async fn run(args: Get, out: Out) -> Result<(), Failure> {
     let wanted: Vec<Wanted> = args.targets.iter().map(parse).collect::<Result<_, _>>()?;
     let several = wanted.len() > 1 || !matches!(wanted.as_slice(), [Wanted::One(_)]);
     place::check(args.output.as_deref(), several)?;
+    if several && (args.sha256.is_some() || args.hash.is_some()) {
+        return Err(Failure::new(Code::Usage, "--hash and --sha256 are about one file; name one TARGET"));
+    }
     let context = Context { args: &args, out };
     let mut first = None;
     for wanted in &wanted {
@@ -97,6 +101,10 @@ impl Context<'_> {
     async fn fetch(&self, target: &Target, choice: Choice, place: Place) -> Result<(), Failure> {
         match choice {
             Choice::Verified(content) => self.fetch_verified(&content, place).await,
+            Choice::Unverified(_) if self.args.sha256.is_some() => {
+                let sentence = "only peers of 1.0 have it, and --sha256 needs one that speaks 1.1; fetch it without, and compare";
+                Err(Failure::new(Code::Failed, sentence))
+            }
             Choice::Unverified(sources) => match target {
                 Target::Rfc(number) => unverified::fetch_number(self, *number, &sources, place).await,
                 Target::File(_) | Target::Hash(_) => Err(self.nobody(target)),

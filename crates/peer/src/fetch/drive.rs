@@ -40,7 +40,8 @@ pub(super) async fn fetch(request: &Request, progress: &dyn Progress) -> Result<
     .await;
     if let Some(size) = whole? {
         progress.tell(Event::Begins { hash: request.hash, bytes: size, resumed: size });
-        let outcome = on_disk(move || partial.finish(size)).await?;
+        let check = request.check.clone();
+        let outcome = on_disk(move || partial.finish(size, check.as_ref())).await?;
         return Ok(without_asking(request, size, size, outcome));
     }
     from_sources(request, partial, progress).await
@@ -89,7 +90,8 @@ async fn from_sources(
     let open = writer.end().await;
     ended.map_err(|end| end.into_error(request))?;
     let open = open.expect("a transfer that is done has written its blocks");
-    let outcome = on_disk(move || open.finish()).await?;
+    let check = request.check.clone();
+    let outcome = on_disk(move || open.finish(check.as_ref())).await?;
     Ok(Fetched {
         path: request.target.clone(),
         bytes: layout.size(),

@@ -11,7 +11,7 @@ use proto::transfer::journal::{self, Boot, ChangeTime, HEADER_BYTES, Record, Res
 use proto::transfer::runs::Runs;
 use proto::value::digest::Digest;
 
-use super::{FetchError, Outcome};
+use super::{Check, FetchError, Outcome};
 use crate::files;
 use crate::landing::{Landing, Settled};
 
@@ -111,8 +111,8 @@ impl Partial {
     }
 
     /// Gives a part that [`Self::is_whole`] its name.
-    pub(super) fn finish(self, size: u64) -> Result<Outcome, FetchError> {
-        finish(self.landing, &self.part, &self.path, size)
+    pub(super) fn finish(self, size: u64, check: Option<&Check>) -> Result<Outcome, FetchError> {
+        finish(self.landing, &self.part, &self.path, size, check)
     }
 
     fn disk(&self, source: io::Error) -> FetchError {
@@ -144,8 +144,8 @@ impl Open {
     }
 
     /// Makes the part durable and gives it its name.
-    pub(super) fn finish(self) -> Result<Outcome, FetchError> {
-        finish(self.landing, &self.part, &self.path, self.layout.size())
+    pub(super) fn finish(self, check: Option<&Check>) -> Result<Outcome, FetchError> {
+        finish(self.landing, &self.part, &self.path, self.layout.size(), check)
     }
 
     /// Removes a part to which no block ever came.
@@ -209,7 +209,13 @@ impl Open {
     }
 }
 
-fn finish(mut landing: Landing, part: &File, path: &Path, size: u64) -> Result<Outcome, FetchError> {
+fn finish(
+    mut landing: Landing,
+    part: &File,
+    path: &Path,
+    size: u64,
+    check: Option<&Check>,
+) -> Result<Outcome, FetchError> {
     let disk = |source| FetchError::disk(path, source);
     if part.metadata().map_err(disk)?.len() != size {
         part.set_len(size).map_err(disk)?;
@@ -218,6 +224,12 @@ fn finish(mut landing: Landing, part: &File, path: &Path, size: u64) -> Result<O
         // After that nobody knows what of the part is on the disk, so the journal must not vouch for it.
         let _ = landing.remove_journal();
         return Err(disk(source));
+    }
+    let passed = check.map_or(Ok(true), |Check(passes)| passes(part)).map_err(disk)?;
+    if !passed {
+        landing.keep(false);
+        let _ = landing.remove_journal();
+        return Err(FetchError::Refused { path: path.into() });
     }
     let settled = landing.settle(part).map_err(|error| FetchError::landing(path, error))?;
     if settled == Settled::New {

@@ -330,6 +330,7 @@ impl Place {
             target: self.target(),
             force: false,
             timing: patient(),
+            check: None,
         }
     }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::place::Place;
 use super::progress::Display;
+use crate::command::Sha256;
 use crate::exit::{Code, Failure};
 use crate::out;
 
@@ -29,6 +30,11 @@ pub(super) async fn fetch_content(
     match place {
         Place::File(path) => {
             let fetched = fetch_to(context, content, path).await?;
+            if let (Outcome::AlreadyHere, Some(expected)) = (fetched.outcome, context.args.sha256)
+                && !expected.is_of(&File::open(&fetched.path)?)?
+            {
+                return Err(failure(&FetchError::Refused { path: fetched.path }));
+            }
             show(context, content, &fetched);
             Ok(())
         }
@@ -108,6 +114,7 @@ fn request(context: &Context<'_>, content: &Content, target: PathBuf) -> Request
         target,
         force: context.args.force,
         timing: peer::download::Timing::default(),
+        check: context.args.sha256.map(Sha256::check),
     }
 }
 
@@ -164,9 +171,13 @@ fn failure(error: &FetchError) -> Failure {
     let code = match error {
         FetchError::NoSource | FetchError::AllFailed { not_found: true, .. } => Code::NotFound,
         FetchError::AllFailed { fault, .. } if fault.is_lie() => Code::VerificationFailed,
+        FetchError::Refused { .. } => Code::VerificationFailed,
         _ => Code::Failed,
     };
     match error {
+        FetchError::Refused { path } => {
+            Failure::new(code, format!("{}: the SHA-256 is not the one that --sha256 says", path.display()))
+        }
         FetchError::Exists { .. } => {
             Failure::new(code, format!("{error}; --force replaces it, --output takes another name"))
         }
