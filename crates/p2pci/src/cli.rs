@@ -214,7 +214,7 @@ pub struct Get {
     pub hash: Option<proto::value::digest::Digest>,
     /// The file's SHA-256 from elsewhere; a file with another one is not kept
     #[arg(long, value_name = "HEX", env = "P2PCI_SHA256")]
-    pub sha256: Option<crate::command::Sha256>,
+    pub sha256: Option<crate::sha256::Sha256Digest>,
     /// Ask this peer, not the index: for a number or a hash
     #[arg(long, value_name = "HOST:PORT", env = "P2PCI_FROM")]
     pub from: Option<crate::settings::From>,

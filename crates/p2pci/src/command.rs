@@ -11,7 +11,6 @@ mod share;
 use peer::link::LinkError;
 use peer::query::QueryError;
 
-pub use self::get::sha256::Expected as Sha256;
 use crate::cli::Command;
 use crate::exit::{Code, Failure};
 use crate::out::{Format, Out};

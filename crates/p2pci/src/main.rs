@@ -13,6 +13,7 @@ mod menu;
 mod out;
 mod server_log;
 mod settings;
+mod sha256;
 mod signals;
 mod stdin_lines;
 mod tongues;

@@ -3,7 +3,6 @@
 mod place;
 mod progress;
 mod resolve;
-pub mod sha256;
 mod unverified;
 mod verified;
 pub mod wanted;

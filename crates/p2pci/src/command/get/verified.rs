@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use super::Context;
 use super::place::Place;
 use super::progress::Display;
-use crate::command::Sha256;
 use crate::exit::{Code, Failure};
 use crate::out;
+use crate::sha256::Sha256Digest;
 
 /// Up to so many files each get a line; of more only the sum is shown.
 const SHOWN_SINGLY: usize = 20;
@@ -114,7 +114,7 @@ fn request(context: &Context<'_>, content: &Content, target: PathBuf) -> Request
         target,
         force: context.args.force,
         timing: peer::download::Timing::default(),
-        check: context.args.sha256.map(Sha256::check),
+        check: context.args.sha256.map(Sha256Digest::check),
     }
 }
 

@@ -15,9 +15,9 @@ const READ: usize = 256 * 1024;
 
 /// A SHA-256 digest: 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expected([u8; 32]);
+pub struct Sha256Digest([u8; 32]);
 
-impl FromStr for Expected {
+impl FromStr for Sha256Digest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -28,7 +28,7 @@ impl FromStr for Expected {
     }
 }
 
-impl Expected {
+impl Sha256Digest {
     /// For a transfer.
     pub fn check(self) -> Check {
         Check(Arc::new(move |file: &File| self.is_of(file)))
@@ -63,9 +63,9 @@ mod tests {
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"abc").unwrap();
-        assert!(known.parse::<Expected>().unwrap().is_of(&file).unwrap());
+        assert!(known.parse::<Sha256Digest>().unwrap().is_of(&file).unwrap());
         file.write_all(b"d").unwrap();
-        assert!(!known.parse::<Expected>().unwrap().is_of(&file).unwrap());
-        assert!("ab".parse::<Expected>().is_err());
+        assert!(!known.parse::<Sha256Digest>().unwrap().is_of(&file).unwrap());
+        assert!("ab".parse::<Sha256Digest>().is_err());
     }
 }
