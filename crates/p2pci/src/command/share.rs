@@ -38,6 +38,8 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
     let listen = listen_spec(&args.uploads);
     let heard = Arc::clone(&observer) as Arc<_>;
     let uploader = Uploader::start(listen, args.uploads.public, limit, Arc::clone(&shares), heard)?;
+    // Before the first line: whoever has read it may stop us.
+    let end = signals::interrupted();
     show_published(&args, &published, uploader.port.get(), out);
 
     let config = RegistrarConfig {
@@ -48,7 +50,7 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
     let registering = registrar::run(config, shares, observer, uploader.stop_signal());
     tokio::select! {
         registered = registering => registered.map_err(|error| Failure::new(Code::Usage, error.to_string()))?,
-        () = signals::interrupted() => {}
+        () = end => {}
     }
     out.remark("Stopping: running uploads may end first");
     tokio::select! {
