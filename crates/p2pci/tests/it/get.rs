@@ -300,7 +300,7 @@ fn lookup_and_list_show_records_of_both_versions() {
         looked_up.1.starts_with("RFC 5  Decode Encode Language  ") && looked_up.1.ends_with(&source),
         "{looked_up:?}"
     );
-    let old_one = format!("RFC 1  Old  no hash (P2P-CI/1.0)\n    127.0.0.1:9\n");
+    let old_one = "RFC 1  Old  no hash (P2P-CI/1.0)\n    127.0.0.1:9\n".to_owned();
     assert_eq!(ask(&["lookup", "1"]), (Some(0), old_one));
     let text = rfc(5, "Decode Encode Language");
     let variant = wait_for(PATIENCE, "the file to be hashed", || {
