@@ -15,6 +15,7 @@ use proto::directory::{Cursor, Key, Record};
 use proto::value::number::RfcNumber;
 use proto::wire::add::Add;
 use proto::wire::answer;
+use proto::wire::decoder::RequestDecoder;
 use proto::wire::refusal::{Reason, Refusal};
 use proto::wire::request::{Request, Verb};
 use proto::wire::status::Status;
@@ -66,6 +67,11 @@ pub(crate) enum Step<'a> {
 impl Desk {
     pub(crate) fn new(shared: Arc<Shared>, source: SocketAddr, view: View, stop: StopSignal) -> Self {
         Self { shared, source, view, peers: Peers::default(), stop }
+    }
+
+    /// The decoder of the session, made if there is none.
+    pub(crate) fn decoder<'a>(&self, decoder: &'a mut Option<Box<RequestDecoder>>) -> &'a mut RequestDecoder {
+        decoder.get_or_insert_with(|| Box::new(RequestDecoder::new(self.shared.settings.reading)))
     }
 
     /// Answers a request, or begins to.

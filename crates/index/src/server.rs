@@ -123,8 +123,12 @@ impl Server {
 
     /// Serves one connection that speaks P2P-CI until it ends, or until `stop`. When this returns, and also when it is dropped or
     /// unwinds, the connection's records are gone. Must be called within a tokio runtime.
-    pub async fn serve_connection(&self, incoming: Incoming, stop: StopSignal) {
-        session::run(Arc::clone(&self.0), incoming, stop).await;
+    pub fn serve_connection(
+        &self,
+        incoming: Incoming,
+        stop: StopSignal,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        session::run(Arc::clone(&self.0), incoming, stop)
     }
 
     /// What there is at this moment.

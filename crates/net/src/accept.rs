@@ -16,6 +16,7 @@ use proto::tongue::Tongue;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -279,8 +280,35 @@ struct Arrival {
     permit: Permit,
 }
 
-/// One connection from its acceptance to its end. As long as it is silent this future is all the memory that it takes.
-async fn attend<H, F>(arrival: Arrival, handler: H, observer: Arc<dyn AcceptObserver>, stop: StopSignal)
+/// One connection from its acceptance to its end. The two halves are in boxes of their own, so that a silent connection does not
+/// already hold the room that its handler will need, and one that is served gives back what telling its tongue took.
+fn attend<H, F>(
+    arrival: Arrival,
+    handler: H,
+    observer: Arc<dyn AcceptObserver>,
+    stop: StopSignal,
+) -> impl Future<Output = ()>
+where
+    H: Fn(Incoming) -> F,
+    F: Future<Output = ()>,
+{
+    let meeting = Box::pin(meet(arrival, handler, observer, stop));
+    async move {
+        let serving = meeting.await;
+        if let Some(serving) = serving {
+            serving.await;
+        }
+    }
+}
+
+/// A connection until it has said something: its handler at work. As long as it is silent this future is nearly all the memory
+/// that it takes.
+async fn meet<H, F>(
+    arrival: Arrival,
+    handler: H,
+    observer: Arc<dyn AcceptObserver>,
+    stop: StopSignal,
+) -> Option<Pin<Box<F>>>
 where
     H: Fn(Incoming) -> F,
     F: Future<Output = ()>,
@@ -292,7 +320,7 @@ where
     };
     let (Some(opened), Ok(local)) = (opened, arrival.stream.local_addr()) else {
         observer.notice(AcceptNotice::EndedUnheard { source });
-        return;
+        return None;
     };
     let incoming = Incoming {
         stream: arrival.stream,
@@ -303,8 +331,7 @@ where
         local,
         permit: arrival.permit,
     };
-    // Boxed, so that a silent connection does not already hold the room that its handler will need.
-    Box::pin(handler(incoming)).await;
+    Some(Box::pin(handler(incoming)))
 }
 
 #[cfg(test)]
@@ -356,7 +383,7 @@ mod tests {
         let (stream, source) = listeners.accept().await.unwrap();
         let permit = Permits::new(1, 1).acquire(source.ip()).unwrap();
         let (_stopper, stop) = stop_pair();
-        let task = attend(Arrival { stream, source, permit }, greedy, Arc::new(Deaf), stop);
+        let task = meet(Arrival { stream, source, permit }, greedy, Arc::new(Deaf), stop);
         let size = size_of_val(&task);
         assert!(size <= 1024, "{size} bytes");
     }

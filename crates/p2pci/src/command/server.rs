@@ -102,9 +102,7 @@ fn handler(
     move |incoming| {
         let (server, stop) = (server.clone(), stop.clone());
         match incoming.tongue {
-            Some(Tongue::P2pCi) | None => {
-                Box::pin(async move { server.serve_connection(incoming, stop).await })
-            }
+            Some(Tongue::P2pCi) | None => Box::pin(server.serve_connection(incoming, stop)),
             Some(Tongue::Http | Tongue::Tls) => {
                 let log = Arc::clone(&log);
                 Box::pin(async move {

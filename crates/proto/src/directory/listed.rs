@@ -28,6 +28,10 @@ impl<K: Ord> Lists<K> {
         let new = || List { keys: Vec::new(), live: 0, last_peer: peer };
         let list = self.0.entry(session).or_insert_with(new);
         list.last_peer = peer;
+        if list.keys.len() == list.keys.capacity() {
+            // By a quarter, not by the double: there are tens of millions of them.
+            list.keys.reserve_exact(list.keys.len() / 4 + 4);
+        }
         list.keys.push(key);
         list.live = list.live.saturating_add(1);
         list.compact(is_live);

@@ -122,6 +122,11 @@ impl RequestDecoder {
         self.end_of_file = true;
     }
 
+    /// Whether it holds nothing: a new one in its place would go on just the same.
+    pub fn is_idle(&self) -> bool {
+        self.buffer.is_empty() && !self.end_of_file && !self.closed
+    }
+
     /// The next request, or when to ask again.
     pub fn poll(&mut self, now: Instant) -> Decoded<'_> {
         self.forget_handed_out();
