@@ -30,7 +30,7 @@ impl<K: Ord> Lists<K> {
         list.last_peer = peer;
         if list.keys.len() == list.keys.capacity() {
             // By a quarter, not by the double: there are tens of millions of them.
-            list.keys.reserve_exact(list.keys.len() / 4 + 4);
+            list.keys.reserve_exact((list.keys.len() / 4).saturating_add(4));
         }
         list.keys.push(key);
         list.live = list.live.saturating_add(1);
