@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub(crate) mod index;
+pub(crate) mod index_v11;
+pub(crate) mod source;
 pub(crate) mod uploader;
 
 /// Longest that a script waits for its client to read.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
@@ -14,6 +14,40 @@ pub(crate) fn folder<B: AsRef<[u8]>>(files: &[(u32, B)]) -> TempDir {
         fs::write(folder.path().join(format!("rfc{number}.txt")), bytes).unwrap();
     }
     folder
+}
+
+/// A folder of this name with these files in it, in a folder of its own that is gone with the value.
+pub(crate) fn tree<B: AsRef<[u8]>>(name: &str, files: &[(&str, B)]) -> (TempDir, PathBuf) {
+    let outer = empty_folder();
+    let root = outer.path().join(name);
+    fs::create_dir(&root).unwrap();
+    for (path, bytes) in files {
+        put(&root.join(path), bytes);
+    }
+    (outer, root)
+}
+
+/// Writes a file and makes its folders.
+pub(crate) fn put(path: &Path, bytes: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().expect("a folder")).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// Every path beneath a folder, in order; folders end in `/`.
+pub(crate) fn everything_in(folder: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    for name in names_in(folder) {
+        let path = folder.join(&name);
+        match path.is_dir() && !path.is_symlink() {
+            true => {
+                all.extend(everything_in(&path).into_iter().map(|below| format!("{name}/{below}")));
+                all.push(format!("{name}/"));
+            }
+            false => all.push(name),
+        }
+    }
+    all.sort_unstable();
+    all
 }
 
 /// A folder with nothing in it.

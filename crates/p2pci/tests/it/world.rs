@@ -1,6 +1,7 @@
 //! The vocabulary of the tests: programs that end with the test, raw conversations, texts, waits with a bound.
 
 mod client;
+mod files;
 mod index;
 mod namespace;
 mod process;
@@ -11,6 +12,7 @@ mod texts;
 pub(crate) mod v11;
 
 pub(crate) use client::Client;
+pub(crate) use files::{BLOCK, noise};
 pub(crate) use index::Index;
 pub(crate) use namespace::{Namespace, ip};
 pub(crate) use process::{Finished, Process, p2pci, p2pci_behind, run, run_command, run_in};

@@ -1,0 +1,7 @@
+//! `p2pci get`: what a target means, which content it is, and what comes of sources and indexes that lie.
+
+mod contents;
+mod disk;
+mod liars;
+mod strange_index;
+mod targets;

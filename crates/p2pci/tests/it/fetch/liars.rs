@@ -1,0 +1,118 @@
+//! Sources of 1.1 that lie, cut, drip or say nothing: beside a good one the file comes whole, alone nothing comes.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::foreign::Scripted;
+use crate::foreign::index_v11::{self, variant};
+use crate::foreign::source::{Nature, source};
+use crate::places::{empty_folder, names_in};
+use crate::world::{BLOCK, Finished, noise, run_in};
+
+fn content() -> Vec<u8> {
+    noise(7, 5 * BLOCK as usize + 100)
+}
+
+/// Fetches from these sources, into a folder that is looked at afterwards.
+fn fetch(content: &[u8], sources: &[&Scripted]) -> (Finished, tempfile::TempDir) {
+    let known = sources.iter().map(|source| index_v11::source(source.port())).collect();
+    let index = index_v11::telling(vec![variant("some/file", content, known)], Vec::new());
+    let here = empty_folder();
+    let got = run_in(here.path(), ["get", "some/file", "--json", "--server", &index.address()]);
+    (got, here)
+}
+
+const LIARS: [(Nature, &str); 6] = [
+    (Nature::Flips(2 * BLOCK as usize + 17), "wrong bytes"),
+    (Nature::Flips(5 * BLOCK as usize + 99), "wrong bytes"),
+    (Nature::Claims(5 * BLOCK + 101), ""),
+    (Nature::Claims(u64::MAX), "which is not so"),
+    (Nature::Cuts(1000), "closed the connection"),
+    (Nature::Nothing, "does not have the file"),
+];
+
+#[test]
+fn beside_a_good_source_the_file_comes_whole_and_the_liar_is_named() {
+    let content = content();
+    for (nature, fault) in LIARS {
+        let liar = source(&content, nature);
+        // Slow enough that the other one is asked for some of it.
+        let good = source(&content, Nature::Slow(Duration::from_millis(20)));
+        let (got, here) = fetch(&content, &[&liar, &good]);
+        assert_eq!(got.code, Some(0), "{nature:?}: {}{}", got.text(), got.stderr);
+        assert!(fs::read(here.path().join("file")).unwrap() == content, "{nature:?}: the file differs");
+        assert_eq!(names_in(here.path()), ["file"], "{nature:?}");
+        let objects = got.objects();
+        let failed = objects.iter().find(|object| object["type"] == "source_failed");
+        let failed = failed.unwrap_or_else(|| panic!("{nature:?} is not told: {}", got.text()));
+        assert_eq!(failed["from"], liar.address(), "{nature:?}");
+        assert!(failed["reason"].as_str().unwrap().contains(fault), "{nature:?}: {failed}");
+        let sources = objects.last().unwrap()["sources"].as_array().unwrap().clone();
+        let of = |scripted: &Scripted| {
+            sources.iter().find(|source| source["from"] == scripted.address().as_str()).cloned()
+        };
+        assert!(of(&liar).unwrap()["fault"].is_string(), "{nature:?}: {sources:?}");
+        assert_eq!(of(&good).unwrap()["fault"], Value::Null, "{nature:?}: {sources:?}");
+    }
+}
+
+#[test]
+fn a_source_that_drips_or_says_nothing_holds_nobody_up() {
+    let content = content();
+    for nature in [Nature::Drips, Nature::Silent] {
+        let slow = source(&content, nature);
+        let good = source(&content, Nature::Good);
+        let began = std::time::Instant::now();
+        let (got, here) = fetch(&content, &[&slow, &good]);
+        assert_eq!(got.code, Some(0), "{nature:?}: {}{}", got.text(), got.stderr);
+        assert!(fs::read(here.path().join("file")).unwrap() == content, "{nature:?}: the file differs");
+        assert!(began.elapsed() < Duration::from_secs(30), "{nature:?} held it up for {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn from_liars_alone_nothing_comes() {
+    let content = content();
+    for (nature, _) in LIARS {
+        let liars = [source(&content, nature), source(&content, nature)];
+        let (got, here) = fetch(&content, &liars.each_ref());
+        let expected: &[i32] = match nature {
+            Nature::Flips(_) => &[6],
+            Nature::Claims(_) => &[1, 6],
+            Nature::Nothing => &[3],
+            _ => &[1],
+        };
+        assert!(
+            got.code.is_some_and(|code| expected.contains(&code)),
+            "{nature:?}: {:?} {}",
+            got.code,
+            got.text()
+        );
+        assert!(!names_in(here.path()).contains(&"file".to_owned()), "{nature:?}");
+        let objects = got.objects();
+        let failed = objects.iter().filter(|object| object["type"] == "source_failed").count();
+        assert_eq!(failed, 2, "{nature:?}: each is named: {}", got.text());
+        assert_eq!(objects.last().unwrap()["type"], "error");
+    }
+}
+
+#[test]
+fn what_a_liar_gave_rightly_is_kept_for_the_next_time() {
+    let content = content();
+    let cut = source(&content, Nature::Flips(4 * BLOCK as usize));
+    let known = vec![index_v11::source(cut.port())];
+    let index = index_v11::telling(vec![variant("some/file", &content, known)], Vec::new());
+    let here = empty_folder();
+    let failed = run_in(here.path(), ["get", "some/file", "--server", &index.address()]);
+    assert_eq!(failed.code, Some(6), "{}", failed.stderr);
+    let good = source(&content, Nature::Good);
+    let hash = crate::places::hash_of(&content);
+    let got = run_in(here.path(), ["get", &hash, "--from", &good.address(), "-o", "file", "--json"]);
+    assert_eq!(got.code, Some(0), "{}", got.text());
+    let resumed = got.objects().last().unwrap()["resumed"].as_u64().unwrap();
+    assert!(resumed >= BLOCK, "{}", got.text());
+    assert!(fs::read(here.path().join("file")).unwrap() == content);
+    assert_eq!(names_in(here.path()), ["file"]);
+}

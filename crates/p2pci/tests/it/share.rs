@@ -1,0 +1,4 @@
+//! `p2pci share`: which files become public and under which names, and what it leaves behind.
+
+mod rules;
+mod running;
