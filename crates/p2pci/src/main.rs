@@ -17,6 +17,7 @@ mod sha256;
 mod signals;
 mod stdin_lines;
 mod tongues;
+mod writer;
 
 use std::process::ExitCode;
 

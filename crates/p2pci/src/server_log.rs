@@ -2,7 +2,6 @@
 
 mod json;
 mod text;
-mod writer;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +17,7 @@ use proto::wire::request::Request;
 use crate::cli::LogFormat;
 use crate::line_budget::LineBudget;
 use crate::out::Out;
-use writer::{Line, Writer};
+use crate::writer::{Line, Writer};
 
 /// How long the end waits for a reader of the log.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -239,7 +239,7 @@ pub enum FetchAnyError {
     #[error("no other peer has it")]
     NoSource,
     /// Each peer failed; each failure was told to the caller.
-    #[error("none of {tried} peers gave it; the last one: {last}")]
+    #[error("{}", all_failed(*.tried, .last))]
     AllFailed {
         /// How many were tried.
         tried: usize,
@@ -251,6 +251,13 @@ pub enum FetchAnyError {
     /// The fault is on our side.
     #[error(transparent)]
     Local(FetchError),
+}
+
+fn all_failed(tried: usize, last: &FetchError) -> String {
+    match tried {
+        1 => last.to_string(),
+        tried => format!("none of {tried} peers gave it; the last one: {last}"),
+    }
 }
 
 /// Fetches a file from one peer. Dropping the future gives up and leaves nothing.

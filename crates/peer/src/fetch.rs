@@ -230,7 +230,7 @@ pub enum FetchError {
     #[error("no other peer has it")]
     NoSource,
     /// Nobody is left to ask. Each failure was told to the caller.
-    #[error("none of {tried} sources gave all of it; the last one, {peer}: {fault}")]
+    #[error("{}", all_failed(*.tried, .peer, .fault))]
     AllFailed {
         /// How many were tried.
         tried: usize,
@@ -300,6 +300,13 @@ impl FetchError {
     #[must_use]
     pub fn is_source_fault(&self) -> bool {
         matches!(self, Self::NoSource | Self::AllFailed { .. } | Self::TooLarge { .. })
+    }
+}
+
+fn all_failed(tried: usize, peer: &PeerAddr, fault: &SourceFault) -> String {
+    match tried {
+        1 => format!("{peer}: {fault}"),
+        tried => format!("none of {tried} sources gave all of it; the last one, {peer}: {fault}"),
     }
 }
 

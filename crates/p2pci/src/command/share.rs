@@ -47,7 +47,7 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
         host: args.uploads.host.clone(),
         upload_port: uploader.port,
     };
-    let registering = registrar::run(config, shares, observer, uploader.stop_signal());
+    let registering = registrar::run(config, shares, Arc::clone(&observer) as Arc<_>, uploader.stop_signal());
     tokio::select! {
         registered = registering => registered.map_err(|error| Failure::new(Code::Usage, error.to_string()))?,
         () = end => {}
@@ -57,6 +57,7 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
         () = uploader.stop() => {}
         () = signals::interrupted() => {}
     }
+    observer.finish();
     Ok(())
 }
 

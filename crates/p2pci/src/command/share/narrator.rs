@@ -1,32 +1,59 @@
 //! Tells what happens while something is shared, as far as it matters to whoever shares.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use net::accept::AcceptNotice;
 use peer::link::IndexAddr;
 use peer::notice::{LinkNotice, Notice, Observer, ShareNotice, UploadOutcome};
 use proto::escape;
 use proto::http::status::Status;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::out::Out;
 use crate::settings::typed;
+use crate::writer::{Line, Writer};
+
+/// How long the last lines may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Whoever shares hears of the index, of uploads and of files that cannot be shared.
 pub(super) struct Narrator {
-    out: Out,
+    json: bool,
+    writer: Writer,
     index: IndexAddr,
     registered_before: AtomicBool,
 }
 
 impl Narrator {
     pub(super) fn new(out: Out, index: IndexAddr) -> Self {
-        Self { out, index, registered_before: AtomicBool::new(false) }
+        Self {
+            json: out.is_json(),
+            writer: Writer::start(out),
+            index,
+            registered_before: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits until everything is written, but not for a reader who does not read.
+    pub(super) fn finish(&self) {
+        self.writer.finish(LAST_WORDS);
+    }
+
+    /// A line for people, or the object that says the same. What a reader is too slow for is left out.
+    fn result(&self, line: impl Display, object: Value) {
+        let line = if self.json { Line::Object(object) } else { Line::Text(line.to_string()) };
+        self.writer.write(line);
+    }
+
+    fn note(&self, line: impl Display) {
+        self.writer.write(Line::Note(line.to_string()));
     }
 
     fn link(&self, notice: LinkNotice) {
-        let Self { out, index, .. } = self;
+        let Self { index, .. } = self;
         match notice {
             LinkNotice::Registered { files, refused } => {
                 let refusals = if refused > 0 { format!(", {refused} refused") } else { String::new() };
@@ -36,19 +63,19 @@ impl Narrator {
                     line = format!("{line}\n{}", elsewhere(index));
                 }
                 let object = json!({"type": "registered", "files": files, "refused": refused, "server": index.to_string()});
-                out.result(line, &object);
+                self.result(line, object);
             }
             LinkNotice::Refused { number, status } => {
                 let status = status.map_or("no status".to_owned(), |code| code.get().to_string());
-                out.note(format_args!("p2pci: the index did not take RFC {number}: {status}"));
+                self.note(format_args!("p2pci: the index did not take RFC {number}: {status}"));
             }
-            LinkNotice::Lost { why } => out.note(format_args!(
+            LinkNotice::Lost { why } => self.note(format_args!(
                 "p2pci: no connection to {}: {}; uploads go on",
                 typed(index),
                 escape::Line(why.as_bytes())
             )),
             LinkNotice::RetryIn(pause) => {
-                out.note(format_args!("p2pci: trying again in {:.1} s", pause.as_secs_f32()));
+                self.note(format_args!("p2pci: trying again in {:.1} s", pause.as_secs_f32()));
             }
             LinkNotice::Connected { .. } => {}
         }
@@ -58,15 +85,15 @@ impl Narrator {
         match notice {
             ShareNotice::Hashed { .. } => {}
             ShareNotice::NoCache { why } => {
-                self.out.note(format_args!("p2pci: hashes are not kept over a restart: {why}"));
+                self.note(format_args!("p2pci: hashes are not kept over a restart: {why}"));
             }
             ShareNotice::CacheRenewed => {
-                self.out.note("p2pci: the kept hashes were damaged; they are computed anew");
+                self.note("p2pci: the kept hashes were damaged; they are computed anew");
             }
             ShareNotice::NotWatched { why } => {
-                self.out.note(format_args!("p2pci: changes are found every minute only: {why}"));
+                self.note(format_args!("p2pci: changes are found every minute only: {why}"));
             }
-            ShareNotice::Unreadable { name, why } => self.out.note(format_args!(
+            ShareNotice::Unreadable { name, why } => self.note(format_args!(
                 "p2pci: '{}' is not shared: {}",
                 escape::Line(name.as_bytes()),
                 escape::Line(why.as_bytes())
@@ -75,26 +102,25 @@ impl Narrator {
     }
 
     fn upload(&self, notice: Notice) {
-        let out = self.out;
         match notice {
-            Notice::Upload { source, number, length, outcome: UploadOutcome::Done } => out.result(
+            Notice::Upload { source, number, length, outcome: UploadOutcome::Done } => self.result(
                 format_args!("{source} took RFC {number}, {length} bytes"),
-                &json!({"type": "uploaded", "number": number.get(), "bytes": length, "to": source}),
+                json!({"type": "uploaded", "number": number.get(), "bytes": length, "to": source}),
             ),
             Notice::Upload { source, number, outcome: UploadOutcome::Cut(error), .. } => {
-                out.note(format_args!("p2pci: the upload of RFC {number} to {source} was cut: {error}"));
+                self.note(format_args!("p2pci: the upload of RFC {number} to {source} was cut: {error}"));
             }
             // A verified download is hundreds of ranges: a line for each would hide everything else.
-            Notice::Http { answer, cut: None, .. } if answer.status == Status::PartialContent && !out.is_json() => {}
-            Notice::Http { source, answer, cut: None } if answer.length > 0 => out.result(
+            Notice::Http { answer, cut: None, .. } if answer.status == Status::PartialContent && !self.json => {}
+            Notice::Http { source, answer, cut: None } if answer.length > 0 => self.result(
                 format_args!("{source} took {}, {} bytes", answer.target, answer.length),
-                &json!({"type": "uploaded", "target": answer.target.to_string(), "bytes": answer.length, "to": source}),
+                json!({"type": "uploaded", "target": answer.target.to_string(), "bytes": answer.length, "to": source}),
             ),
             Notice::Http { source, answer, cut: Some(error) } => {
-                out.note(format_args!("p2pci: the upload of {} to {source} was cut: {error}", answer.target));
+                self.note(format_args!("p2pci: the upload of {} to {source} was cut: {error}", answer.target));
             }
             Notice::Accept(AcceptNotice::Trouble(error)) => {
-                out.note(format_args!("p2pci: cannot accept connections at the moment: {error}"));
+                self.note(format_args!("p2pci: cannot accept connections at the moment: {error}"));
             }
             _ => {}
         }

@@ -1,7 +1,7 @@
-//! The thread that writes the log.
+//! The thread that writes what is noticed in the midst of serving.
 //!
-//! What is logged is noticed in the midst of serving, so it must not wait for whoever reads the log: a terminal that was halted with
-//! Ctrl+S, or a full pipe, would halt the index and with it every peer.
+//! Serving must not wait for whoever reads: a terminal that was halted with Ctrl+S, or a full pipe, would halt the index and with it
+//! every peer, or a peer and with it every upload.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
@@ -17,9 +17,11 @@ const RETRY: Duration = Duration::from_millis(10);
 
 /// A line, ready to be written.
 #[derive(Debug)]
-pub(super) enum Line {
+pub enum Line {
     Text(String),
     Object(Value),
+    /// On standard error.
+    Note(String),
 }
 
 #[derive(Debug)]
@@ -31,23 +33,23 @@ enum Order {
 
 /// Hands lines to the thread.
 #[derive(Debug)]
-pub(super) struct Writer(SyncSender<Order>);
+pub struct Writer(SyncSender<Order>);
 
 impl Writer {
     /// Starts the thread. It ends with the program.
-    pub(super) fn start(out: Out) -> Self {
+    pub fn start(out: Out) -> Self {
         let (orders, to_do) = sync_channel(LINES_WAITING);
         std::thread::spawn(move || write_all(out, &to_do));
         Self(orders)
     }
 
     /// Has a line written after those before it; `false` when too many wait already.
-    pub(super) fn write(&self, line: Line) -> bool {
+    pub fn write(&self, line: Line) -> bool {
         self.0.try_send(Order::Write(line)).is_ok()
     }
 
     /// Waits until everything is written, at most this long.
-    pub(super) fn finish(&self, within: Duration) {
+    pub fn finish(&self, within: Duration) {
         let deadline = Instant::now() + within;
         let (ended, has_ended) = sync_channel(1);
         let mut order = Order::End(ended);
@@ -68,6 +70,7 @@ fn write_all(out: Out, orders: &Receiver<Order>) {
         match order {
             Order::Write(Line::Text(line)) => out.line(line),
             Order::Write(Line::Object(object)) => out.object(&object),
+            Order::Write(Line::Note(line)) => out.note(line),
             // Nobody waits any more when this fails.
             Order::End(ended) => drop(ended.try_send(())),
         }
