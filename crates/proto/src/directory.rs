@@ -313,10 +313,16 @@ impl<P> Directory<P> {
             Key::Rfc(number) => Some(*number),
             _ => None,
         };
-        let by_number = number.into_iter().flat_map(move |number| self.numbers.holders(number, session));
-        // What is looked for by number, as nearly everything is, is nowhere else.
+        let by_number = number.into_iter().flat_map(move |number| self.numbered(number, session));
+        // What is looked for by number is nowhere else.
         let others = number.is_none().then(|| self.files.holders(key, after));
-        by_number.chain(others.into_iter().flatten()).filter_map(|found| self.lend(found))
+        by_number.chain(others.into_iter().flatten().filter_map(|found| self.lend(found)))
+    }
+
+    /// Who holds a number, in the order of joining, without those up to and including this session. The same as
+    /// [`Self::holders_after`], for what is asked most.
+    pub fn numbered(&self, number: RfcNumber, after: SessionId) -> impl Iterator<Item = Record<'_, P>> {
+        self.numbers.holders(number, after).filter_map(|found| self.lend(found))
     }
 
     /// Records in order, from the first or from after a cursor.
