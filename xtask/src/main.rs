@@ -20,7 +20,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 usage: cargo xtask NAME
 
-  test [--offline]   everything that must pass: parts, tidy, formatting, clippy, tests, docs, release build, demo
+  test [--offline]   everything that must pass: parts, tidy, formatting, clippy, tests, docs, release build,
+                     instructions, demo
                      (--offline fetches nothing)
   tidy               the house rules that a linter lacks
   help               this text

@@ -71,6 +71,7 @@ fn plan(texts: Option<&Path>) -> Vec<Step> {
         tests,
         doc,
         Step::cargo("release build", "build --release --package p2pci"),
+        Step::cargo("instructions", "run --quiet --package xtask -- bench instructions"),
         Step::demo("demo", vec!["demo".into()]),
     ];
     if let Some(folder) = texts {
@@ -234,6 +235,7 @@ mod tests {
             "cargo test --workspace",
             "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
             "cargo build --release --package p2pci",
+            "cargo run --quiet --package xtask -- bench instructions",
             "target/release/p2pci demo",
             "target/release/p2pci demo --dir /texts",
         ];
