@@ -66,6 +66,8 @@ fn index_failure(error: LinkError) -> Failure {
 fn query_failure(error: &QueryError) -> Failure {
     match error {
         QueryError::Link(error) => index_failure(error.clone()),
-        QueryError::Refused { .. } | QueryError::TooOld => Failure::new(Code::Failed, error.to_string()),
+        QueryError::Refused { .. } | QueryError::TooLong | QueryError::TooOld => {
+            Failure::new(Code::Failed, error.to_string())
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use proto::limits::LIST_PAGE_MAX;
+use proto::limits::{LIST_BYTES_MAX, LIST_PAGE_MAX};
 use proto::value::number::RfcNumber;
 use proto::wire::status::StatusCode;
 use proto::wire::v11::body::{RecordLine, Refused, Source, Speaks, Variant, lines, parse_line};
@@ -35,6 +35,9 @@ pub enum QueryError {
         /// In the index's words: any characters.
         reason: String,
     },
+    /// An answer without end.
+    #[error("the index's list is longer than {LIST_BYTES_MAX} bytes")]
+    TooLong,
     /// Only 1.1 has names and hashes.
     #[error("this index speaks P2P-CI/1.0 only: it knows numbers of RFCs, no names and no hashes")]
     TooOld,
@@ -67,10 +70,15 @@ pub async fn list(
 ) -> Result<(), QueryError> {
     let mut connection = Connection::open(index).await?;
     let mut page = Page { prefix: prefix.map(str::to_owned), cursor: None, limit: LIST_PAGE_MAX };
+    let mut bytes = 0;
     loop {
         match connection.ask(&Ask::List(page.clone()), Duration::ZERO).await {
             Ok(told) => {
                 refused(&told)?;
+                bytes += told.body.len() as u64;
+                if bytes > LIST_BYTES_MAX {
+                    return Err(QueryError::TooLong);
+                }
                 sink(lines(&told.body).filter_map(|(_, line)| parse_line(line).ok()).collect());
                 // A page that ends where it began would be asked for without end.
                 match told.cursor.filter(|next| page.cursor.as_ref() != Some(next)) {

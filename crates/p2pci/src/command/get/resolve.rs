@@ -8,6 +8,7 @@ use peer::choice::{Choice, Content, choose};
 use peer::demand::demand;
 use peer::link::IndexAddr;
 use peer::query::{Found, find, list};
+use proto::limits::{SHARED_FILES_MAX, SOURCES_MAX};
 use proto::value::file_name::FileName;
 use proto::value::host::PeerAddr;
 use proto::wire::v11::body::{RecordLine, Variant};
@@ -91,7 +92,8 @@ pub(super) async fn matching(index: &IndexAddr, glob: &str) -> Result<Vec<(Strin
 /// Every file below a folder.
 pub(super) async fn below(index: &IndexAddr, folder: &str) -> Result<Vec<(String, Choice)>, Failure> {
     let prefix = format!("{folder}/");
-    listed(index, Some(&prefix), |_| true, &format!("is below {prefix}")).await
+    // Whatever else an index sends does not belong into this folder.
+    listed(index, Some(&prefix), |name| name.starts_with(&prefix), &format!("is below {prefix}")).await
 }
 
 async fn listed(
@@ -101,6 +103,7 @@ async fn listed(
     what: &str,
 ) -> Result<Vec<(String, Choice)>, Failure> {
     let mut files: BTreeMap<String, Vec<Variant>> = BTreeMap::new();
+    let mut too_many = false;
     let mut gather = |records: Vec<RecordLine>| {
         for record in records {
             // An index that sends what is no name does not get to choose where we write.
@@ -108,12 +111,20 @@ async fn listed(
                 .name
                 .clone()
                 .filter(|name| FileName::parse(name.as_bytes()).is_ok() && is_wanted(name));
-            if let Some(name) = name {
-                join(files.entry(name).or_default(), record);
+            match name {
+                Some(name) if files.len() < SHARED_FILES_MAX || files.contains_key(&name) => {
+                    join(files.entry(name).or_default(), record);
+                }
+                Some(_) => too_many = true,
+                None => {}
             }
         }
     };
     list(index, prefix, &mut gather).await.map_err(|error| query_failure(&error))?;
+    if too_many {
+        let sentence = format!("more than {SHARED_FILES_MAX} files of {}; name fewer", typed(index));
+        return Err(Failure::new(Code::Failed, sentence));
+    }
     if files.is_empty() {
         return Err(Failure::new(Code::NotFound, format!("no file of {} {what}", typed(index))));
     }
@@ -126,7 +137,9 @@ fn join(variants: &mut Vec<Variant>, record: RecordLine) {
     let published = source.published;
     match variants.iter_mut().find(|variant| (variant.hash, variant.size) == (hash, size)) {
         Some(variant) => {
-            variant.sources.push(source);
+            if variant.sources.len() < SOURCES_MAX {
+                variant.sources.push(source);
+            }
             variant.sources_in_all += 1;
             variant.published |= published;
         }
