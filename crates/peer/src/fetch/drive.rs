@@ -70,7 +70,7 @@ async fn from_sources(
     progress: &dyn Progress,
 ) -> Result<Fetched, FetchError> {
     let (mut crew, mut told) = Crew::new(request, progress);
-    let Proven { list, last } = prove(request.hash, &mut crew, &mut told).await?;
+    let Proven { list, last } = prove(request.hash, partial.proven(), &mut crew, &mut told).await?;
     let layout = list.layout();
     let against = std::sync::Arc::clone(&list);
     let (open, there) = on_disk(move || partial.open(&against)).await?;

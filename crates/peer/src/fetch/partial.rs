@@ -67,6 +67,11 @@ impl Partial {
         Ok(Begun::Partial(Box::new(Self { root, path: path.into(), landing, part, found })))
     }
 
+    /// The layout that an earlier download proved: its journal would not be there else.
+    pub(super) fn proven(&self) -> Option<Layout> {
+        self.found.as_ref().map(|(layout, _)| *layout)
+    }
+
     /// Its size, if all of it is there from an earlier download, for which then nobody has to be asked.
     pub(super) fn is_whole(&self) -> Result<Option<u64>, FetchError> {
         let Some((layout, found)) = &self.found else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! The size and the block list of a file, from the first source that can prove them.
 //!
 //! A size is only a claim until the last block verifies, so whoever claims it has to bring the list and that block; if they
-//! do not fit, that one source lied.
+//! do not fit, that one source lied. A download that goes on has had that proof: there the list is enough.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,20 +21,21 @@ use crate::files::on_disk;
 /// What is proven.
 pub(super) struct Proven {
     pub(super) list: Arc<BlockList>,
-    /// The last block and who gave it; none of an empty file.
+    /// The last block and who gave it; none of an empty file, or of one whose size was proven before.
     pub(super) last: Option<(SourceId, Buffer)>,
 }
 
-/// Asks one source after the other; also the next one when the last one takes its time.
+/// Asks one source after the other; also the next one when the last one takes its time. `known` is what was proven before.
 pub(super) async fn prove(
     root: Digest,
+    known: Option<Layout>,
     crew: &mut Crew<'_>,
     told: &mut Receiver<Told>,
 ) -> Result<Proven, FetchError> {
     let mut asked: Vec<(SourceId, Instant)> = Vec::new();
     while !crew.is_empty() {
         asked.retain(|(id, _)| crew.is_here(*id));
-        ask_next(crew, &mut asked);
+        ask_next(known, crew, &mut asked);
         match tokio::time::timeout(SOURCE_STALLED / 4, told.recv()).await {
             Ok(Some(Told::Size(id, size))) => crew.set_size(id, size),
             Ok(Some(Told::Proof(id, proof))) => match on_disk(move || check(root, proof)).await {
@@ -54,7 +55,7 @@ pub(super) async fn prove(
     Err(crew.failed())
 }
 
-fn ask_next(crew: &mut Crew<'_>, asked: &mut Vec<(SourceId, Instant)>) {
+fn ask_next(known: Option<Layout>, crew: &mut Crew<'_>, asked: &mut Vec<(SourceId, Instant)>) {
     let now = Instant::now();
     if asked.iter().any(|(_, at)| now.saturating_duration_since(*at) < SOURCE_STALLED) {
         return;
@@ -65,7 +66,7 @@ fn ask_next(crew: &mut Crew<'_>, asked: &mut Vec<(SourceId, Instant)>) {
         }
         match Layout::new(said) {
             Some(layout) => {
-                crew.wish(id, Wish::Proof(layout));
+                crew.wish(id, Wish::Proof { layout, is_proven: known == Some(layout) });
                 asked.push((id, now));
                 return;
             }

@@ -20,8 +20,8 @@ const LIST_READ: u64 = 64 * 1024;
 /// What the transfer wants of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// The block list and the last block, which together prove the size.
-    Proof(Layout),
+    /// The block list and the last block, which together prove the size; of a size that is proven the list alone.
+    Proof { layout: Layout, is_proven: bool },
     /// A run of blocks.
     Blocks(Layout, Range<u32>),
 }
@@ -31,7 +31,7 @@ pub(super) enum Wish {
 pub(super) enum Told {
     /// It has the file, of this many bytes as it says.
     Size(SourceId, u64),
-    /// What it was asked to prove its size with. An empty file needs no block for that.
+    /// What it was asked to prove its size with. An empty file needs no block for that, nor does a size that is proven.
     Proof(SourceId, Proof),
     /// Bytes came.
     Bytes(SourceId, u64),
@@ -62,7 +62,7 @@ pub(super) struct Common {
 #[derive(Debug, Clone)]
 enum Expected {
     Size,
-    List(Layout),
+    List { layout: Layout, is_proven: bool },
     LastBlock(Layout),
     Blocks(Layout, Range<u32>),
 }
@@ -152,7 +152,7 @@ impl Source {
         self.ask(talk).await?;
         match self.expected.front().cloned() {
             Some(Expected::Size) => self.receive_size(talk).await,
-            Some(Expected::List(layout)) => self.receive_list(layout, talk).await,
+            Some(Expected::List { layout, is_proven }) => self.receive_list(layout, is_proven, talk).await,
             Some(Expected::LastBlock(layout)) => self.receive_last(layout, talk).await,
             Some(Expected::Blocks(layout, run)) => self.receive_blocks(layout, run, talk).await,
             None => self.wait(talk).await,
@@ -191,7 +191,7 @@ impl Source {
 
     fn expect(&mut self, wish: Wish) {
         self.expected.push_back(match wish {
-            Wish::Proof(layout) => Expected::List(layout),
+            Wish::Proof { layout, is_proven } => Expected::List { layout, is_proven },
             Wish::Blocks(layout, run) => Expected::Blocks(layout, run),
         });
     }
@@ -199,7 +199,7 @@ impl Source {
     fn write_request(&self, expected: &Expected, out: &mut Vec<u8>) {
         let (method, path, range) = match expected {
             Expected::Size => ("HEAD", "", None),
-            Expected::List(_) => ("GET", "/blocks", None),
+            Expected::List { .. } => ("GET", "/blocks", None),
             Expected::LastBlock(layout) => ("GET", "", layout.span(&last_block(layout))),
             Expected::Blocks(layout, run) => ("GET", "", layout.span(run)),
         };
@@ -220,7 +220,12 @@ impl Source {
         self.tell(Told::Size(self.id, size)).await
     }
 
-    async fn receive_list(&mut self, layout: Layout, talk: &mut Talk<Teller>) -> Result<(), End> {
+    async fn receive_list(
+        &mut self,
+        layout: Layout,
+        is_proven: bool,
+        talk: &mut Talk<Teller>,
+    ) -> Result<(), End> {
         let bytes = layout.list_bytes();
         if http::whole(&talk.head().await?)? != bytes {
             return Err(SourceFault::OtherBytes.into());
@@ -232,7 +237,7 @@ impl Source {
             talk.fill(list.get_mut(held..).unwrap_or_default()).await?;
         }
         self.received();
-        if layout.size() == 0 {
+        if layout.size() == 0 || is_proven {
             return self.tell(Told::Proof(self.id, Proof { layout, list, last: None })).await;
         }
         self.list = list;
