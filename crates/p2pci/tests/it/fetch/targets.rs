@@ -37,7 +37,7 @@ fn a_target_is_a_name_its_last_part_a_hash_a_number_or_a_glob() {
     let both = vec![("x.iso".to_owned(), b"x".to_vec()), ("y.iso".to_owned(), b"y".to_vec())];
     assert_eq!(fetched(&index, &["models/llama.gguf"]), one("llama.gguf", "llama"));
     assert_eq!(fetched(&index, &["llama.gguf"]), one("llama.gguf", "llama"));
-    assert_eq!(fetched(&index, &["sub/x.iso"]), one("x.iso", "x"), "the last two parts");
+    assert_eq!(fetched(&index, &["models/sub/x.iso"]), one("x.iso", "x"));
     assert_eq!(fetched(&index, &[&hash_of("x")]), one("x.iso", "x"));
     assert_eq!(fetched(&index, &["7"]), one("rfc7.txt", &text));
     assert_eq!(fetched(&index, &["./123"]), one("123", "digits"));
@@ -48,6 +48,11 @@ fn a_target_is_a_name_its_last_part_a_hash_a_number_or_a_glob() {
     assert_eq!(fetched(&index, &["llama.gguf", "*.iso"]), several);
     let here = empty_folder();
     assert_eq!(get(here.path(), &index, &["123"]).code, Some(3), "that is RFC 123");
+    assert_eq!(
+        get(here.path(), &index, &["sub/x.iso"]).code,
+        Some(3),
+        "neither a name nor the last part of one"
+    );
     assert_eq!(get(here.path(), &index, &["nothing*"]).code, Some(3));
     assert_eq!(
         get(here.path(), &index, &["*.iso", "-o", "file"]).code,

@@ -10,7 +10,10 @@ use crate::world::{BLOCK, PATIENCE, Sharer, wait_for};
 
 /// How often the downloader is killed.
 const KILLS: u64 = 20;
-/// What a downloader may not have read yet when it is killed, and heads of answers.
+/// Pause after each 32 KiB: a block takes several times as long to come as to be verified and written, so that at most one is
+/// on its way from the network to the disk.
+const PAUSE: Duration = Duration::from_micros(800);
+/// What comes while the last block is written, what the downloader has not read when it is killed, and heads of answers.
 const UNDERWAY: u64 = 256 * 1024;
 
 /// Whatever comes next of a row of numbers that looks random.
@@ -25,7 +28,7 @@ fn next(state: &mut u64) -> u64 {
 fn twenty_kills_of_the_downloader_refetch_at_most_a_block_each() {
     let download = Download::new(200 * BLOCK, "1G");
     let list_bytes = 200 * 32;
-    let proxy = Proxy::start(download.sharer.port(), Duration::from_micros(150));
+    let proxy = Proxy::start(download.sharer.port(), PAUSE);
     let mut random = u64::from(std::process::id()) | 1;
     let mut refetched = Vec::new();
     for kill in 0..KILLS {

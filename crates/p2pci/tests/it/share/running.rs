@@ -35,8 +35,10 @@ fn a_second_start_reads_no_file_again() {
     assert_eq!(hash(&hashed), hash(&again));
     let read = bytes_read(second.process());
     assert!(read < SIZE / 4, "{read} bytes were read");
-    let third = start();
-    assert!(third.process_says("hashes are not kept over a restart"), "the folder of hashes is taken");
+    let mut third = start();
+    wait_for(PATIENCE, "a word about the hashes, whose folder is taken", || {
+        third.process().stderr().contains("hashes are not kept over a restart").then_some(())
+    });
     drop(second);
     index.wait_hashed(2);
     // A content that changes is read again, whatever was kept.
@@ -46,12 +48,6 @@ fn a_second_start_reads_no_file_again() {
         let hash = crate::places::hash_of(&changed);
         index.files().iter().any(|file| file["hash"] == hash.as_str()).then_some(())
     });
-}
-
-impl Sharer {
-    fn process_says(mut self, what: &str) -> bool {
-        wait_for(PATIENCE, what, || self.process().stderr().contains(what).then_some(true))
-    }
 }
 
 /// Everything about a folder that writing into it would change.
