@@ -61,7 +61,7 @@ fn host(connection: usize) -> String {
 /// The title of the records for throughput.
 const SHORT_TITLE: &str = "Some title";
 /// A title of 40 bytes that differs from record to record.
-pub(crate) const LONG_TITLE: &str = "Title {n}, and some other words as usual";
+pub(crate) const LONG_TITLE: &str = "Title {n} and some other words usual";
 
 /// Who has it?
 pub(crate) fn lookup(kind: Kind) -> Talk {
