@@ -48,28 +48,41 @@ impl Meeting {
             assert_eq!(Entry { connection: 0, ..entry.clone() }, expected);
         }
         assert_eq!(added.len(), 2, "{added:?}");
+        // Each command finds out anew what the index speaks, which takes its time with some; together they take as long as one.
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.queries(port));
+            scope.spawn(|| self.fetches(7, &self.text));
+            scope.spawn(|| self.fetches(1, rfc(1, "Host Software").as_bytes()));
+        });
+    }
+
+    /// LOOKUP and LIST; `port` is that of the sharer.
+    fn queries(&self, port: u16) {
+        let server = self.index.address();
+        let ask = |args: &[&str]| run([args, &["--server", &server]].concat());
+        let [lookup, list, nothing] = std::thread::scope(|scope| {
+            let ask = &ask;
+            let asking = [&["lookup", "7"][..], &["list"], &["lookup", "99"]];
+            let asking = asking.map(|args| scope.spawn(move || ask(args)));
+            asking.map(|asked| asked.join().unwrap())
+        });
         let foreign = format!("RFC 7 A Foreign Text 127.0.0.1 {}\n", self.uploader.port());
         let ours = |number: u32| format!("RFC {number} Host Software 127.0.0.1 {port}\n");
-        let lookup = run(["lookup", "7", "--server", &server]);
         let found = format!("RFC 7  A Foreign Text  no hash (P2P-CI/1.0)\n    {}\n", self.uploader.address());
         assert_eq!((lookup.code, lookup.text()), (Some(0), found), "{}", lookup.stderr);
-        let list = run(["list", "--server", &server]);
-        assert_eq!(
-            (list.code, list.text()),
-            (Some(0), [foreign, ours(1), ours(2)].concat()),
-            "{}",
-            list.stderr
-        );
-        let nothing = run(["lookup", "99", "--server", &server]);
+        let listed = [foreign, ours(1), ours(2)].concat();
+        assert_eq!((list.code, list.text()), (Some(0), listed), "{}", list.stderr);
         assert_eq!((nothing.code, nothing.text()), (Some(3), String::new()), "{}", nothing.stderr);
+    }
+
+    /// GET of a text.
+    fn fetches(&self, number: u32, expected: &[u8]) {
         let here = empty_folder();
-        for number in ["7", "1"] {
-            let got = run_in(here.path(), ["get", number, "--server", &server]);
-            assert_eq!(got.code, Some(0), "RFC {number}: {}", got.stderr);
-        }
-        assert!(fs::read(here.path().join("rfc7.txt")).unwrap() == self.text, "the file is not the same");
-        assert_eq!(fs::read_to_string(here.path().join("rfc1.txt")).unwrap(), rfc(1, "Host Software"));
-        assert_eq!(names_in(here.path()), ["rfc1.txt", "rfc7.txt"]);
+        let got = run_in(here.path(), ["get", &number.to_string(), "--server", &self.index.address()]);
+        assert_eq!(got.code, Some(0), "RFC {number}: {}", got.stderr);
+        let name = format!("rfc{number}.txt");
+        assert!(fs::read(here.path().join(&name)).unwrap() == expected, "{name} is not the same");
+        assert_eq!(names_in(here.path()), [name]);
     }
 
     /// The five choices of the menu.
@@ -189,10 +202,17 @@ fn a_200_without_a_record_means_not_found() {
     for dialect in [Dialect::Spec, Dialect::LfBlank, Dialect::Original] {
         let manner = index::Manner { says_200_to_nothing: true, ..dialect.into() };
         let index = ForeignIndex::start(manner, Vec::new());
-        for args in [["lookup", "1"].as_slice(), &["get", "1"], &["list"]] {
-            let nothing = run([args, &["--server", &index.address()]].concat());
+        let server = index.address();
+        let finds_nothing = |args: &[&str]| {
+            let nothing = run([args, &["--server", &server]].concat());
             assert_eq!((nothing.code, nothing.text()), (Some(3), String::new()), "{dialect:?} {args:?}");
-        }
+        };
+        std::thread::scope(|scope| {
+            let finds_nothing = &finds_nothing;
+            for args in [&["lookup", "1"][..], &["get", "1"], &["list"]] {
+                scope.spawn(move || finds_nothing(args));
+            }
+        });
     }
 }
 

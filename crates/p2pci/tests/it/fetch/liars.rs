@@ -17,8 +17,8 @@ fn content() -> Vec<u8> {
 
 /// Fetches from these sources, into a folder that is looked at afterwards.
 fn fetch(content: &[u8], sources: &[&Scripted]) -> (Finished, tempfile::TempDir) {
-    let known = sources.iter().map(|source| index_v11::source(source.port())).collect();
-    let index = index_v11::telling(vec![variant("some/file", content, known)], Vec::new());
+    let known: Vec<Value> = sources.iter().map(|source| index_v11::source(source.port())).collect();
+    let index = index_v11::telling(&[variant("some/file", content, &known)], &[]);
     let here = empty_folder();
     let got = run_in(here.path(), ["get", "some/file", "--json", "--server", &index.address()]);
     (got, here)
@@ -102,8 +102,8 @@ fn from_liars_alone_nothing_comes() {
 fn what_a_liar_gave_rightly_is_kept_for_the_next_time() {
     let content = content();
     let cut = source(&content, Nature::Flips(4 * BLOCK as usize));
-    let known = vec![index_v11::source(cut.port())];
-    let index = index_v11::telling(vec![variant("some/file", &content, known)], Vec::new());
+    let known = [index_v11::source(cut.port())];
+    let index = index_v11::telling(&[variant("some/file", &content, &known)], &[]);
     let here = empty_folder();
     let failed = run_in(here.path(), ["get", "some/file", "--server", &index.address()]);
     assert_eq!(failed.code, Some(6), "{}", failed.stderr);

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::foreign::index_v11::{self, record, source_at, variant};
 use crate::foreign::source::{Nature, source};
 use crate::places::{empty_folder, everything_in, hash_of, names_in};
@@ -32,8 +34,8 @@ fn no_name_of_an_index_leads_out_of_the_folder() {
     ];
     let mut names: Vec<&str> = evil.to_vec();
     names.push("f/good");
-    let records = names.iter().map(|name| record(name, CONTENT, good.port())).collect();
-    let index = index_v11::telling(Vec::new(), records);
+    let records: Vec<Value> = names.iter().map(|name| record(name, CONTENT, good.port())).collect();
+    let index = index_v11::telling(&[], &records);
     let outer = empty_folder();
     let here = outer.path().join("a/b");
     fs::create_dir_all(&here).unwrap();
@@ -51,8 +53,8 @@ fn no_name_of_an_index_leads_out_of_the_folder() {
 fn the_index_does_not_choose_the_name_of_what_was_typed() {
     let good = source(CONTENT, Nature::Good);
     for name in ["x/.bashrc", "..", "a/..", "", "/", "x/a\u{1b}[2Jb", "a\0b"] {
-        let known = vec![index_v11::source(good.port())];
-        let index = index_v11::telling(vec![variant(name, CONTENT, known)], Vec::new());
+        let known = [index_v11::source(good.port())];
+        let index = index_v11::telling(&[variant(name, CONTENT, &known)], &[]);
         let here = empty_folder();
         let got = run_in(here.path(), ["get", "typed/file", "--server", &index.address()]);
         assert_eq!(got.code, Some(0), "{name:?}: {}", got.stderr);
@@ -68,7 +70,7 @@ fn the_index_does_not_choose_the_name_of_what_was_typed() {
 }
 
 /// Runs get to its end; gives its exit code, its output and the most memory that it took, in KiB.
-fn watched_get(server: &str) -> (Option<i32>, Vec<serde_json::Value>, u64) {
+fn watched_get(server: &str) -> (Option<i32>, Vec<Value>, u64) {
     let here = empty_folder();
     let mut command = p2pci(["get", "some/file", "--json", "--server", server]);
     command.current_dir(here.path());
@@ -105,8 +107,9 @@ fn a_million_sources_are_no_answer_and_take_no_memory() {
 fn at_most_two_hundred_sources_are_tried_each_once() {
     let good = source(CONTENT, Nature::Good);
     // Nobody listens at port 1 of these.
-    let many = (0..10_000).map(|at| source_at(&format!("127.77.{}.{}", at / 250, at % 250 + 1), 1)).collect();
-    let index = index_v11::telling(vec![variant("some/file", CONTENT, many)], Vec::new());
+    let many: Vec<Value> =
+        (0..10_000).map(|at| source_at(&format!("127.77.{}.{}", at / 250, at % 250 + 1), 1)).collect();
+    let index = index_v11::telling(&[variant("some/file", CONTENT, &many)], &[]);
     let (code, objects, memory) = watched_get(&index.address());
     assert_eq!(code, Some(1), "{:?}", objects.last());
     let tried = objects.iter().filter(|object| object["type"] == "source_failed").count();
@@ -114,7 +117,7 @@ fn at_most_two_hundred_sources_are_tried_each_once() {
     assert!(memory > 0 && memory < MEMORY_KIB, "{memory} KiB");
 
     let same = vec![index_v11::source(good.port()); 1000];
-    let index = index_v11::telling(vec![variant("some/file", CONTENT, same)], Vec::new());
+    let index = index_v11::telling(&[variant("some/file", CONTENT, &same)], &[]);
     let (code, objects, _) = watched_get(&index.address());
     assert_eq!((code, objects.len()), (Some(0), 1), "{objects:?}");
     assert_eq!(objects[0]["sources"].as_array().unwrap().len(), 1, "{objects:?}");

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::{Scripted, say};
 
 /// Answers every LOOKUP and LIST with these lines, and everything else with an empty 200.
-pub(crate) fn telling(lookup: Vec<Value>, list: Vec<Value>) -> Scripted {
-    saying(body(&lookup), body(&list))
+pub(crate) fn telling(lookup: &[Value], list: &[Value]) -> Scripted {
+    saying(body(lookup), body(list))
 }
 
 /// The same with bodies that are written already.
@@ -63,7 +63,7 @@ pub(crate) fn source_at(host: &str, port: u16) -> Value {
 }
 
 /// A content and who has it, as a LOOKUP tells it.
-pub(crate) fn variant(name: &str, content: &[u8], sources: Vec<Value>) -> Value {
+pub(crate) fn variant(name: &str, content: &[u8], sources: &[Value]) -> Value {
     let count = sources.len();
     json!({
         "name": name, "size": content.len(), "modified": 1_700_000_000, "hash": crate::places::hash_of(content),

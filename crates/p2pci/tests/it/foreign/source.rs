@@ -45,7 +45,7 @@ pub(crate) fn source(content: &[u8], nature: Nature) -> Scripted {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut stream = stream;
         while let Some((line, range)) = request(&mut reader) {
-            if play.answer(&line, range, &mut stream).is_none() {
+            if play.answer(&line, range.as_ref(), &mut stream).is_none() {
                 return;
             }
         }
@@ -61,7 +61,7 @@ struct Play {
 
 impl Play {
     /// `None` closes the connection.
-    fn answer(&self, line: &str, range: Option<Range<usize>>, stream: &mut TcpStream) -> Option<()> {
+    fn answer(&self, line: &str, range: Option<&Range<usize>>, stream: &mut TcpStream) -> Option<()> {
         let mut words = line.split(' ');
         let (method, target) = (words.next()?, words.next()?);
         let file = format!("/hash/{}", self.hash);
@@ -84,7 +84,7 @@ impl Play {
         if method == "HEAD" {
             return send(stream, head("200 OK", "", said).as_bytes());
         }
-        let bytes = range.clone().unwrap_or(0..usize::try_from(said).ok()?);
+        let bytes = range.cloned().unwrap_or(0..usize::try_from(said).ok()?);
         let of = format!("Content-Range: bytes {}-{}/{said}\r\n", bytes.start, bytes.end.saturating_sub(1));
         match range {
             Some(_) => send(stream, head("206 Partial Content", &of, bytes.len() as u64).as_bytes())?,
