@@ -25,8 +25,8 @@ fn fetch(content: &[u8], sources: &[&Scripted]) -> (Finished, tempfile::TempDir)
 }
 
 const LIARS: [(Nature, &str); 6] = [
-    (Nature::Flips(2 * BLOCK as usize + 17), "wrong bytes"),
-    (Nature::Flips(5 * BLOCK as usize + 99), "wrong bytes"),
+    (Nature::FlipsEach(17), "wrong bytes"),
+    (Nature::FlipsEach(99), "wrong bytes"),
     (Nature::Claims(5 * BLOCK + 101), ""),
     (Nature::Claims(u64::MAX), "which is not so"),
     (Nature::Cuts(1000), "closed the connection"),
@@ -79,7 +79,7 @@ fn from_liars_alone_nothing_comes() {
         let liars = [source(&content, nature), source(&content, nature)];
         let (got, here) = fetch(&content, &liars.each_ref());
         let expected: &[i32] = match nature {
-            Nature::Flips(_) => &[6],
+            Nature::Flips(_) | Nature::FlipsEach(_) => &[6],
             Nature::Claims(_) => &[1, 6],
             Nature::Nothing => &[3],
             _ => &[1],

@@ -9,6 +9,7 @@ use std::time::Duration;
 use proto::transfer::blocks::TreeHasher;
 
 use super::{Scripted, hold};
+use crate::world::BLOCK;
 
 /// How a source behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(crate) enum Nature {
     Good,
     /// One bit of this byte is wrong.
     Flips(usize),
+    /// One bit of this byte of every block is wrong: whichever block it is asked for, it lies.
+    FlipsEach(usize),
     /// States this size.
     Claims(u64),
     /// Closes after so many bytes of a body.
@@ -99,6 +102,10 @@ impl Play {
         body.resize(bytes.len(), 0);
         match self.nature {
             Nature::Flips(at) if bytes.contains(&at) => body[at - bytes.start] ^= 1,
+            Nature::FlipsEach(at) => {
+                let wrong = bytes.clone().filter(|byte| byte % BLOCK as usize == at);
+                wrong.for_each(|byte| body[byte - bytes.start] ^= 1);
+            }
             Nature::Cuts(after) if after < body.len() => {
                 send(stream, &body[..after])?;
                 return None;
