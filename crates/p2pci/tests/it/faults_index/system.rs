@@ -116,7 +116,10 @@ fn fault_s28_ctrl_c_cuts_peers_off() {
     let mut index = Index::start();
     let mut peer = index.raw();
     peer.exchange(add(1, "A", "julian", 5000), ok(&["RFC 1 A julian 5000"]));
+    let before = index.descriptors();
     let mut silent = index.raw();
+    // What nobody has accepted yet is the system's to end, and it resets it.
+    wait_for(PATIENCE, "the silent peer to be accepted", || (index.descriptors() > before).then_some(()));
     index.process().signal(Signal::INT);
     assert_eq!(shown(&peer.read_to_end()), "", "the connection ends in order, without another byte");
     assert_eq!(shown(&silent.read_to_end()), "");
