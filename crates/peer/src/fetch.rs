@@ -3,13 +3,13 @@
 //! What is verified lies in `NAME.part`, and `NAME.part.journal` says which blocks these are; a process that dies loses at most
 //! the block that each source was just sending. The file gets its name only when every block is there, on the disk.
 //!
-//! * [`partial`]: the part and its journal.
-//! * [`http`]: what is asked and what may be answered; [`talk`]: the conversation; [`source`] asks it for what the transfer wants.
-//! * [`crew`]: the sources of one transfer.
-//! * [`proof`]: the size and the block list, from the first source that can prove them.
-//! * [`drive`]: the loop around the plan.
-//! * [`writer`]: verifies blocks and writes them, on a thread of its own.
-//! * [`many`]: many small files.
+//! * `partial`: the part and its journal.
+//! * `http`: what is asked and what may be answered; `talk`: the conversation; `source` asks it for what the transfer wants.
+//! * `crew`: the sources of one transfer.
+//! * `proof`: the size and the block list, from the first source that can prove them.
+//! * `drive`: the loop around the plan.
+//! * `writer`: verifies blocks and writes them, on a thread of its own.
+//! * `many`: many small files.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
