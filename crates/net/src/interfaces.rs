@@ -1,6 +1,6 @@
-//! At which addresses others reach this machine.
+//! At which addresses others reach this machine, and which of them are neighbours.
 
-use if_addrs::Interface;
+use if_addrs::{IfAddr, Interface};
 use std::net::IpAddr;
 
 /// This machine's addresses without loopback and link-local ones: IPv4 first, then in the system's order of interfaces.
@@ -11,6 +11,29 @@ pub fn reachable_addresses() -> Vec<IpAddr> {
     // An index or a peer works without knowing its addresses: it only cannot show them.
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     in_order(interfaces.iter().filter(|interface| interface.is_oper_up()).map(numbered).collect())
+}
+
+/// Whether an address is loopback, or lies in a subnet that this machine has an address in, where the system tells.
+#[must_use]
+pub fn is_own_network(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let interfaces = || if_addrs::get_if_addrs().unwrap_or_default();
+    address.is_loopback() || interfaces().iter().any(|interface| is_in_subnet(&interface.addr, address))
+}
+
+fn is_in_subnet(own: &IfAddr, address: IpAddr) -> bool {
+    match (own, address) {
+        // Without a prefix it is a point-to-point link, and everybody would be in.
+        (IfAddr::V4(own), IpAddr::V4(address)) => {
+            let mask = u32::from(own.netmask);
+            mask != 0 && (u32::from(own.ip) ^ u32::from(address)) & mask == 0
+        }
+        (IfAddr::V6(own), IpAddr::V6(address)) => {
+            let mask = u128::from(own.netmask);
+            mask != 0 && (u128::from(own.ip) ^ u128::from(address)) & mask == 0
+        }
+        _ => false,
+    }
 }
 
 fn numbered(interface: &Interface) -> (u32, IpAddr) {
@@ -40,6 +63,7 @@ fn is_reachable(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use if_addrs::{Ifv4Addr, Ifv6Addr};
 
     #[test]
     fn ipv4_comes_first_and_loopback_never() {
@@ -50,6 +74,31 @@ mod tests {
         });
         let shown: Vec<String> = in_order(found.collect()).iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["192.0.2.9", "10.0.0.3", "2001:db8::7"]);
+    }
+
+    #[test]
+    fn neighbours_share_a_prefix() {
+        let v4 = |ip: &str, prefix: u32| {
+            let netmask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0).into();
+            let ip = ip.parse().unwrap();
+            IfAddr::V4(Ifv4Addr { ip, netmask, prefixlen: prefix as u8, broadcast: None })
+        };
+        let netmask = (u128::MAX << 64).into();
+        let ip = "2001:db8:0:7::1".parse().unwrap();
+        let v6 = IfAddr::V6(Ifv6Addr { ip, netmask, prefixlen: 64, broadcast: None });
+        for (own, other, is_neighbour) in [
+            (&v4("10.1.2.3", 24), "10.1.2.250", true),
+            (&v4("10.1.2.3", 24), "10.1.3.3", false),
+            (&v4("10.1.2.3", 32), "10.1.2.3", true),
+            (&v4("10.1.2.3", 0), "8.8.8.8", false),
+            (&v6, "2001:db8:0:7::99", true),
+            (&v6, "2001:db8:0:8::1", false),
+            (&v6, "10.1.2.3", false),
+        ] {
+            assert_eq!(is_in_subnet(own, other.parse().unwrap()), is_neighbour, "{other}");
+        }
+        assert!(is_own_network("127.9.9.9".parse().unwrap()));
+        assert!(is_own_network("::ffff:127.0.0.1".parse().unwrap()));
     }
 
     #[test]

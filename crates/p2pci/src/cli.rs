@@ -141,6 +141,20 @@ pub struct Uploads {
     pub public: bool,
 }
 
+/// How fast a process may move files.
+#[derive(Debug, Args)]
+pub struct Limits {
+    /// How fast uploads may go, all together: bytes a second, with K, M or G by 1024
+    #[arg(long, value_name = "RATE", env = "P2PCI_UPLOAD_LIMIT")]
+    pub upload_limit: Option<Rate>,
+    /// How fast downloads may go, all together: bytes a second, with K, M or G by 1024
+    #[arg(long, value_name = "RATE", env = "P2PCI_DOWNLOAD_LIMIT")]
+    pub download_limit: Option<Rate>,
+    /// Neither limit holds for loopback and the subnets of this machine
+    #[arg(long, env = "P2PCI_LAN_EXEMPT")]
+    pub lan_exempt: bool,
+}
+
 /// `p2pci client`
 #[derive(Debug, Args)]
 pub struct Client {
@@ -155,6 +169,8 @@ pub struct Client {
     pub no_announce: bool,
     #[command(flatten)]
     pub uploads: Uploads,
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// `p2pci share`
@@ -181,9 +197,6 @@ pub struct Share {
     /// Show what would be public, and share nothing
     #[arg(long, short = 'n', env = "P2PCI_DRY_RUN")]
     pub dry_run: bool,
-    /// How fast uploads may go, all together: bytes a second, with K, M or G by 1024
-    #[arg(long, value_name = "RATE", env = "P2PCI_UPLOAD_LIMIT")]
-    pub upload_limit: Option<Rate>,
     /// Where hashes are kept [default: $XDG_CACHE_HOME/p2pci, else ~/.cache/p2pci]
     #[arg(long, value_name = "DIR", env = "P2PCI_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
@@ -191,6 +204,8 @@ pub struct Share {
     pub index: ServerFlag,
     #[command(flatten)]
     pub uploads: Uploads,
+    #[command(flatten)]
+    pub limits: Limits,
     /// JSON Lines instead of text
     #[arg(long, env = "P2PCI_JSON")]
     pub json: bool,
@@ -221,6 +236,8 @@ pub struct Get {
     /// Replace a file of another content
     #[arg(long, env = "P2PCI_FORCE")]
     pub force: bool,
+    #[command(flatten)]
+    pub limits: Limits,
     #[command(flatten)]
     pub index: ServerFlag,
     /// JSON Lines instead of text

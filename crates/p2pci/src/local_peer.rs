@@ -8,16 +8,17 @@ use std::time::Duration;
 use net::accept::Policy;
 use net::listen::{ListenSpec, Listeners, PortChoice};
 use net::stop::{StopSignal, Stopper, stop_pair};
+use peer::limit::RateLimit;
 use peer::link::{IndexAddr, Link, LinkConfig};
 use peer::notice::Observer;
 use peer::shares::{ShareTable, Shared, Skipped};
-use peer::upload::limit::UploadLimit;
 use proto::limits::{CONNECTIONS_PER_ADDRESS, UPLOAD_CONNECTIONS_MAX};
 use proto::value::number::Port;
 use tokio::task::JoinHandle;
 
 use crate::cli::Uploads;
 use crate::exit::{Code, Failure};
+use crate::settings::Rates;
 use crate::tongues;
 
 /// How long uploads may go on when the peer leaves.
@@ -34,13 +35,15 @@ pub struct Spec {
     pub listen: ListenSpec,
     /// Serve uploads to every address.
     pub public: bool,
+    /// How fast it may move files.
+    pub rates: Rates,
     /// Register everything that is shared, on each connection.
     pub announce: bool,
 }
 
 impl Spec {
     /// From what was typed.
-    pub fn new(index: &IndexAddr, uploads: &Uploads, announce: bool) -> Self {
+    pub fn new(index: &IndexAddr, uploads: &Uploads, rates: Rates, announce: bool) -> Self {
         let ports =
             uploads.upload_port.map_or(PortChoice::Any, |ports| PortChoice::Range(ports.first, ports.last));
         Self {
@@ -48,6 +51,7 @@ impl Spec {
             host: uploads.host.clone(),
             listen: ListenSpec { address: uploads.upload_listen, ports },
             public: uploads.public,
+            rates,
             announce,
         }
     }
@@ -55,7 +59,7 @@ impl Spec {
     /// One for loopback alone, announcing everything.
     pub fn loopback(index: IndexAddr) -> Self {
         let listen = ListenSpec { address: Some(IpAddr::from([127, 0, 0, 1])), ports: PortChoice::Any };
-        Self { index, host: None, listen, public: false, announce: true }
+        Self { index, host: None, listen, public: false, rates: Rates::default(), announce: true }
     }
 }
 
@@ -80,7 +84,7 @@ impl Uploader {
     pub fn start(
         listen: ListenSpec,
         public: bool,
-        limit: UploadLimit,
+        limit: RateLimit,
         shares: Arc<ShareTable>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Failure> {
@@ -126,6 +130,8 @@ pub struct LocalPeer {
     pub link: Link,
     /// The port on which it serves uploads.
     pub upload_port: Port,
+    /// How fast it may fetch.
+    pub download_limit: RateLimit,
     uploader: Uploader,
 }
 
@@ -135,7 +141,7 @@ impl LocalPeer {
         let uploader = Uploader::start(
             spec.listen,
             spec.public,
-            UploadLimit::default(),
+            spec.rates.upload,
             Arc::clone(&shares),
             Arc::clone(&observer),
         )?;
@@ -148,7 +154,7 @@ impl LocalPeer {
         };
         let link =
             Link::start(config, observer).map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
-        Ok(Self { shares, link, upload_port: uploader.port, uploader })
+        Ok(Self { shares, link, upload_port: uploader.port, download_limit: spec.rates.download, uploader })
     }
 
     /// Leaves the index, lets running uploads end, and stops.

@@ -159,16 +159,17 @@ impl<'a> Menu<'a> {
     async fn fetch_from(&self, peer: &PeerAddr, number: RfcNumber) -> Result<(), Cut> {
         let path = self.folder.join(file_name_of(number));
         let mut destination = Destination::File { path, force: false };
-        let fetched =
-            fetch(peer, number, &mut destination, &Timing::default()).await.map_err(|error| match error {
-                FetchError::Exists { .. } => {
-                    Cut::Sorry(format!("{} Move it away to download this one.", sentence(&error)))
-                }
-                error if error.is_source_fault() => {
-                    Cut::Sorry(format!("{} Another peer may do better.", sentence(&error)))
-                }
-                error => Cut::Sorry(sentence(&error)),
-            })?;
+        let limit = &self.peer.download_limit;
+        let fetched = fetch(peer, number, &mut destination, &Timing::default(), limit).await;
+        let fetched = fetched.map_err(|error| match error {
+            FetchError::Exists { .. } => {
+                Cut::Sorry(format!("{} Move it away to download this one.", sentence(&error)))
+            }
+            error if error.is_source_fault() => {
+                Cut::Sorry(format!("{} Another peer may do better.", sentence(&error)))
+            }
+            error => Cut::Sorry(sentence(&error)),
+        })?;
         match fetched.outcome {
             Outcome::AlreadyHere(path) => self.out.line(format_args!("{}: already here", path.display())),
             Outcome::Saved(path) => {

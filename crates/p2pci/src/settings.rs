@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use peer::limit::RateLimit;
 use peer::link::IndexAddr;
 use proto::limits::INDEX_PORT;
 use proto::value::host::{Host, PeerAddr};
 use proto::value::number::Port;
+
+use crate::cli::Limits;
 
 /// Where the index is: `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT`.
 pub fn index_addr(text: &str) -> Result<IndexAddr, String> {
@@ -110,6 +113,25 @@ impl FromStr for Rate {
             digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).filter(|rate| *rate > 0);
         rate.map(Self)
             .ok_or_else(|| format!("'{text}' is no rate; write bytes a second, such as 500K or 10M"))
+    }
+}
+
+/// How fast this process may move files.
+#[derive(Debug, Clone, Default)]
+pub struct Rates {
+    /// What it sends.
+    pub upload: RateLimit,
+    /// What it fetches.
+    pub download: RateLimit,
+}
+
+impl std::convert::From<&Limits> for Rates {
+    fn from(limits: &Limits) -> Self {
+        let Limits { upload_limit, download_limit, lan_exempt } = *limits;
+        let limit = |rate: Option<Rate>| {
+            rate.map_or_else(RateLimit::default, |rate| RateLimit::of(rate.0, lan_exempt))
+        };
+        Self { upload: limit(upload_limit), download: limit(download_limit) }
     }
 }
 

@@ -23,6 +23,7 @@ use source::{Wish, receive};
 
 use crate::files::on_disk;
 use crate::landing::LandingError;
+use crate::limit::RateLimit;
 use crate::words;
 
 mod part;
@@ -269,8 +270,9 @@ pub async fn fetch(
     number: RfcNumber,
     into: &mut Destination,
     timing: &Timing,
+    limit: &RateLimit,
 ) -> Result<Fetched, FetchError> {
-    let wish = Wish { peer: source, number, target: into.target(), timing };
+    let wish = Wish { peer: source, number, target: into.target(), timing, limit };
     let part = match receive(&wish, LineEnd::CrLf).await {
         // Some programs take no request whose lines end in CRLF.
         Err(error) if error.is_about_the_request() => receive(&wish, LineEnd::Lf).await,
@@ -290,12 +292,13 @@ pub async fn fetch_from_any(
     number: RfcNumber,
     into: &mut Destination,
     timing: &Timing,
+    limit: &RateLimit,
     failed: &mut (dyn FnMut(&PeerAddr, &FetchError) + Send),
 ) -> Result<FetchedFrom, FetchAnyError> {
     let mut outcome = Err(FetchAnyError::NoSource);
     let (mut tried, mut not_found) = (0, true);
     for source in worth_asking(sources, own) {
-        match fetch(source, number, into, timing).await {
+        match fetch(source, number, into, timing, limit).await {
             Ok(fetched) => return Ok(FetchedFrom { fetched, source: source.clone() }),
             Err(error) if !error.is_source_fault() => return Err(FetchAnyError::Local(error)),
             Err(last) => {

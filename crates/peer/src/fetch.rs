@@ -25,6 +25,7 @@ use proto::value::host::PeerAddr;
 
 use crate::download::Timing;
 use crate::landing::LandingError;
+use crate::limit::RateLimit;
 use crate::words;
 
 pub use many::{Finished, fetch_many};
@@ -56,6 +57,8 @@ pub struct Request {
     pub force: bool,
     /// How long to wait for what.
     pub timing: Timing,
+    /// How fast bytes may come.
+    pub limit: RateLimit,
     /// What else must hold of the content before it gets its name.
     pub check: Option<Check>,
 }

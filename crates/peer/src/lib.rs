@@ -10,6 +10,7 @@
 //! * [`registrar`]: keeps the index told about everything that is shared.
 //! * [`download`]: fetches a file from a peer, whole or not at all.
 //! * [`fetch`]: fetches a file by its hash: verified, from several peers, continued where it stopped.
+//! * [`limit`]: how fast bytes may go.
 //! * [`notice`]: what a peer tells whoever runs it.
 
 pub mod choice;
@@ -18,6 +19,7 @@ pub mod download;
 pub mod fetch;
 mod files;
 mod landing;
+pub mod limit;
 pub mod link;
 pub mod notice;
 mod patience;

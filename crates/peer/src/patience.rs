@@ -52,6 +52,15 @@ impl Patience {
         self.body = Some(Window { since: now, bytes: 0 });
     }
 
+    /// For so long it was we who did not want more.
+    pub(crate) fn pause(&mut self, waited: Duration) {
+        self.asked_at += waited;
+        self.last_byte_at = self.last_byte_at.map(|last| last + waited);
+        if let Some(window) = &mut self.body {
+            window.since += waited;
+        }
+    }
+
     /// When to ask for the verdict if no byte comes.
     pub(crate) fn wake(&self) -> Instant {
         let Timing { first_byte, stall, rate_window, .. } = self.timing;

@@ -14,14 +14,13 @@ use proto::tongue::Tongue;
 
 use self::content::Content;
 use self::http::HttpUploads;
-use self::limit::UploadLimit;
 use self::places::Places;
+use crate::limit::RateLimit;
 use crate::notice::{Notice, Observer};
 use crate::shares::ShareTable;
 
 pub mod content;
 pub mod http;
-pub mod limit;
 mod places;
 mod session;
 
@@ -48,7 +47,7 @@ impl AcceptObserver for Door {
 pub async fn serve<H, F>(
     listeners: Listeners,
     policy: Policy,
-    limit: UploadLimit,
+    limit: RateLimit,
     shares: Arc<ShareTable>,
     observer: Arc<dyn Observer>,
     fallback: H,

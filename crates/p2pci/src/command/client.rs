@@ -14,7 +14,7 @@ use crate::exit::{Code, Failure};
 use crate::local_peer::{LocalPeer, Spec, scan, skipped_in_words};
 use crate::menu::Menu;
 use crate::out::Out;
-use crate::settings::typed;
+use crate::settings::{Rates, typed};
 use crate::signals;
 use crate::stdin_lines::StdinLines;
 
@@ -34,7 +34,11 @@ pub async fn run(args: Client, out: Out) -> Result<(), Failure> {
         out.line(format_args!("Files of {folder}: {}", skipped_in_words(&skipped)));
     }
     let observer = Arc::new(Narrator { out });
-    let peer = LocalPeer::start(Spec::new(&args.server, &args.uploads, !args.no_announce), shares, observer)?;
+    let peer = LocalPeer::start(
+        Spec::new(&args.server, &args.uploads, Rates::from(&args.limits), !args.no_announce),
+        shares,
+        observer,
+    )?;
     peer.link.connected(JOIN).await.map_err(cannot_join)?;
     let index = typed(&args.server);
     if args.no_announce {

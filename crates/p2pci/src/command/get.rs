@@ -18,12 +18,13 @@ use self::wanted::Wanted;
 use crate::cli::Get;
 use crate::exit::{Code, Failure};
 use crate::out::Out;
-use crate::settings::typed;
+use crate::settings::{Rates, typed};
 
 /// What all fetches of one command have in common.
 struct Context<'a> {
     args: &'a Get,
     out: Out,
+    rates: Rates,
 }
 
 /// Fetches each target. A target that fails does not keep the next ones from being fetched; the first failure is the command's.
@@ -37,7 +38,7 @@ pub async fn run(args: Get, out: Out) -> Result<(), Failure> {
     if several && (args.sha256.is_some() || args.hash.is_some()) {
         return Err(Failure::new(Code::Usage, "--hash and --sha256 are about one file; name one TARGET"));
     }
-    let context = Context { args: &args, out };
+    let context = Context { args: &args, out, rates: Rates::from(&args.limits) };
     let mut first = None;
     for wanted in &wanted {
         let fetched = match wanted {

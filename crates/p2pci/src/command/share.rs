@@ -8,7 +8,6 @@ use peer::registrar::{self, RegistrarConfig};
 use peer::shares::{
     CacheFolder, Options, Prefix, Preview, PublishError, Published, Root, ShareTable, Skips, preview,
 };
-use peer::upload::limit::UploadLimit;
 use proto::escape;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +16,7 @@ use crate::cli::Share;
 use crate::exit::{Code, Failure};
 use crate::local_peer::{Uploader, listen_spec};
 use crate::out::Out;
+use crate::settings::Rates;
 use crate::signals;
 
 /// Shares folders and files until it is stopped.
@@ -34,7 +34,7 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
         tokio::task::spawn_blocking(move || shares.publish(&roots, &options, &observer)).await?
     };
     let published = published.map_err(|error| refused(&error))?;
-    let limit = args.upload_limit.map_or_else(UploadLimit::default, |rate| UploadLimit::of(rate.0));
+    let limit = Rates::from(&args.limits).upload;
     let listen = listen_spec(&args.uploads);
     let heard = Arc::clone(&observer) as Arc<_>;
     let uploader = Uploader::start(listen, args.uploads.public, limit, Arc::clone(&shares), heard)?;

@@ -16,6 +16,7 @@ mod get;
 mod limits;
 mod namespaces;
 mod places;
+mod rates;
 mod resume;
 mod server_flags;
 mod share;

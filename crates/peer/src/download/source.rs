@@ -17,6 +17,7 @@ use proto::wire::get;
 use super::part::{Part, Target};
 use super::{FetchError, Timing};
 use crate::files::on_disk;
+use crate::limit::RateLimit;
 use crate::patience::{GivenUp, Patience};
 use crate::words;
 
@@ -31,6 +32,7 @@ pub(super) struct Wish<'a> {
     pub(super) number: RfcNumber,
     pub(super) target: Target,
     pub(super) timing: &'a Timing,
+    pub(super) limit: &'a RateLimit,
 }
 
 /// What ended a wait.
@@ -71,6 +73,7 @@ pub(super) async fn receive(wish: &Wish<'_>, end: LineEnd) -> Result<Part, Fetch
             Step::Wait => {
                 let event = source.next_event().await;
                 source.apply(event)?;
+                source.pay().await;
             }
         }
     }
@@ -86,12 +89,15 @@ struct Source<'a> {
     /// Bytes of the file that are not yet written.
     pending: Vec<u8>,
     heard: bool,
+    limit: RateLimit,
+    /// Bytes that came and were not yet admitted by the limit.
+    unpaid: u64,
     given_up: Option<GivenUp>,
 }
 
 impl<'a> Source<'a> {
     async fn ask(wish: &Wish<'a>, end: LineEnd) -> Result<Self, FetchError> {
-        let Wish { peer, number, timing, .. } = *wish;
+        let Wish { peer, number, timing, limit, .. } = *wish;
         let (host, port) = (peer.host(), peer.port().get());
         let connecting = Stream::connect_host(host, port, timing.connect_address, timing.connect_total);
         let unreachable = |why: String| FetchError::Unreachable { peer: peer.clone(), why };
@@ -100,14 +106,18 @@ impl<'a> Source<'a> {
         get::write_request(number, host, end, &mut request);
         let written = stream.write_all(&request, timing.first_byte).await;
         written.map_err(|error| unreachable(words::chain(&error)))?;
+        let limit = stream.peer_addr().map_or_else(|_| limit.clone(), |other| limit.towards(other.ip()));
+        let room = limit.step().map_or(READ, |step| usize::try_from(step).unwrap_or(READ).min(READ));
         Ok(Self {
             peer,
             stream,
             decoder: FileDecoder::new(),
             patience: Patience::new(*timing, Instant::now()),
-            buffer: vec![0; READ],
+            buffer: vec![0; room],
             pending: Vec::new(),
             heard: false,
+            limit,
+            unpaid: 0,
             given_up: None,
         })
     }
@@ -144,12 +154,23 @@ impl<'a> Source<'a> {
             Ok(0) => Event::EndOfFile,
             Ok(count) => {
                 self.heard = true;
+                self.unpaid += count as u64;
                 self.decoder.push(self.buffer.get(..count).unwrap_or_default());
                 self.patience.took(count, Instant::now());
                 self.judge()
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Event::Bytes,
             Err(error) => Event::Broken(error),
+        }
+    }
+
+    /// Waits until what came was allowed to; it is not the peer that we wait for.
+    async fn pay(&mut self) {
+        let unpaid = std::mem::take(&mut self.unpaid);
+        if unpaid > 0 && self.limit.step().is_some() {
+            let began = Instant::now();
+            self.limit.admit(unpaid).await;
+            self.patience.pause(began.elapsed());
         }
     }
 

@@ -50,7 +50,13 @@ impl<'a> Crew<'a> {
     /// Connects to the first sources.
     pub(super) fn new(request: &Request, progress: &'a dyn Progress) -> (Self, Receiver<Told>) {
         let (told, heard) = channel(TOLD_HELD);
-        let common = Common { hash: request.hash, timing: request.timing, buffers: Buffers::new(), told };
+        let common = Common {
+            hash: request.hash,
+            timing: request.timing,
+            limit: request.limit.clone(),
+            buffers: Buffers::new(),
+            told,
+        };
         let mut seen = HashSet::new();
         let peers = request.sources.iter().filter(|peer| seen.insert(*peer)).take(SOURCES_MAX);
         let members =

@@ -13,6 +13,7 @@ use super::buffers::{Buffer, Buffers};
 use super::talk::{Meter, Talk};
 use super::{SourceFault, http};
 use crate::download::Timing;
+use crate::limit::RateLimit;
 
 /// Bytes of a block list taken at once: what a source announces is only a claim.
 const LIST_READ: u64 = 64 * 1024;
@@ -54,6 +55,7 @@ pub(super) struct Proof {
 pub(super) struct Common {
     pub(super) hash: Digest,
     pub(super) timing: Timing,
+    pub(super) limit: RateLimit,
     pub(super) buffers: Buffers,
     pub(super) told: Sender<Told>,
 }
@@ -136,7 +138,7 @@ impl Source {
     async fn converse(&mut self) -> End {
         (self.sent, self.fruitful) = (0, false);
         let meter = Teller { id: self.id, told: self.common.told.clone(), untold: 0 };
-        let mut talk = match Talk::connect(&self.peer, &self.common.timing, meter).await {
+        let mut talk = match Talk::connect(&self.peer, &self.common.timing, &self.common.limit, meter).await {
             Ok(talk) => talk,
             Err(fault) => return End::Fault(fault),
         };

@@ -12,6 +12,7 @@ use proto::value::host::PeerAddr;
 
 use super::SourceFault;
 use crate::download::Timing;
+use crate::limit::RateLimit;
 use crate::patience::{GivenUp, Patience};
 use crate::words;
 
@@ -36,6 +37,7 @@ pub(super) trait Meter: Send {
 pub(super) struct Talk<M> {
     stream: Stream,
     timing: Timing,
+    limit: RateLimit,
     /// Bytes that came and were not asked for yet.
     carry: Vec<u8>,
     patience: Patience,
@@ -50,13 +52,20 @@ pub(super) struct Talk<M> {
 }
 
 impl<M: Meter> Talk<M> {
-    pub(super) async fn connect(peer: &PeerAddr, timing: &Timing, meter: M) -> Result<Self, SourceFault> {
+    pub(super) async fn connect(
+        peer: &PeerAddr,
+        timing: &Timing,
+        limit: &RateLimit,
+        meter: M,
+    ) -> Result<Self, SourceFault> {
         let (host, port) = (peer.host(), peer.port().get());
         let connecting = Stream::connect_host(host, port, timing.connect_address, timing.connect_total);
         let stream = connecting.await.map_err(|error| SourceFault::Unreachable(words::chain(&error)))?;
         let now = Instant::now();
+        let limit = stream.peer_addr().map_or_else(|_| limit.clone(), |other| limit.towards(other.ip()));
         Ok(Self {
             stream,
+            limit,
             timing: *timing,
             carry: Vec::new(),
             patience: Patience::new(*timing, now),
@@ -159,6 +168,8 @@ impl<M: Meter> Talk<M> {
     }
 
     async fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceFault> {
+        let most = self.limit.step().map_or(into.len(), |step| as_room(step, into.len()));
+        let into = into.get_mut(..most).unwrap_or_default();
         loop {
             let wake = self.patience.wake();
             let came = tokio::select! {
@@ -183,8 +194,20 @@ impl<M: Meter> Talk<M> {
                 return Err(fault_of(given_up));
             }
             if let Ok(count) = came {
+                self.pay(count).await;
                 return Ok(count);
             }
+        }
+    }
+
+    /// Waits until bytes that came were allowed to; it is not the source that we wait for.
+    async fn pay(&mut self, count: usize) {
+        if self.limit.step().is_some() {
+            let began = Instant::now();
+            self.limit.admit(count as u64).await;
+            let waited = began.elapsed();
+            self.patience.pause(waited);
+            self.window = self.window.map(|(since, bytes)| (since + waited, bytes));
         }
     }
 
@@ -214,6 +237,10 @@ impl<M: Meter> Talk<M> {
             self.metered_at = Instant::now();
         }
     }
+}
+
+fn as_room(step: u64, room: usize) -> usize {
+    usize::try_from(step).unwrap_or(usize::MAX).min(room)
 }
 
 fn fault_of(given_up: GivenUp) -> SourceFault {

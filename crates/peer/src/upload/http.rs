@@ -25,8 +25,8 @@ use tokio::task::spawn_blocking;
 
 use self::prepared::{Body, Prepared};
 use super::content::Content;
-use super::limit::UploadLimit;
 use super::places::{Place, Places};
+use crate::limit::RateLimit;
 use crate::notice::{HttpAnswer, Notice, Observer};
 
 mod prepared;
@@ -64,7 +64,7 @@ impl HttpUploads {
         Self::sharing(
             content,
             observer,
-            Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS, UploadLimit::default())),
+            Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS, RateLimit::default())),
         )
     }
 
@@ -94,6 +94,7 @@ async fn run(uploads: &HttpUploads, incoming: Incoming, stop: StopSignal) {
         uploads,
         stream,
         source,
+        limit: uploads.places.limit.towards(source.ip()),
         stop,
         decoder,
         out,
@@ -111,6 +112,7 @@ struct Session<'a> {
     uploads: &'a HttpUploads,
     stream: Stream,
     source: std::net::SocketAddr,
+    limit: RateLimit,
     stop: StopSignal,
     decoder: RequestDecoder,
     /// Answers that are not yet sent.
@@ -253,15 +255,14 @@ impl<'a> Session<'a> {
         body: Option<Body>,
         _place: Place<'_>,
     ) -> Result<(), SendFileError> {
-        self.stream.write_all(head, UPLOAD_STALL).await?;
+        self.limit.write_all(&mut self.stream, head, UPLOAD_STALL).await?;
         match body {
             None => Ok(()),
             Some(Body::File { file, bytes }) => {
                 let length = bytes.end.saturating_sub(bytes.start);
-                let limit = &self.uploads.places.limit;
-                limit.send_file(&mut self.stream, file, bytes.start, length, UPLOAD_STALL).await
+                self.limit.send_file(&mut self.stream, file, bytes.start, length, UPLOAD_STALL).await
             }
-            Some(body) => Ok(self.stream.write_all(body.in_memory(), UPLOAD_STALL).await?),
+            Some(body) => Ok(self.limit.write_all(&mut self.stream, body.in_memory(), UPLOAD_STALL).await?),
         }
     }
 
@@ -271,8 +272,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let out = std::mem::take(&mut self.out);
-        self.uploads.places.limit.admit(out.len()).await;
-        let written = self.stream.write_all(&out, WRITE_STALL).await;
+        let written = self.limit.write_all(&mut self.stream, &out, WRITE_STALL).await;
         let mut answered = std::mem::take(&mut self.answered).into_iter();
         match written {
             Ok(()) => {

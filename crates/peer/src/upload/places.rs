@@ -8,14 +8,14 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::limit::UploadLimit;
+use crate::limit::RateLimit;
 use net::permits::network_of;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// The places; to be shared by all sessions.
 pub(super) struct Places {
     /// How fast all of them together may go.
-    pub(super) limit: UploadLimit,
+    pub(super) limit: RateLimit,
     all: Semaphore,
     per_address: usize,
     by_network: Mutex<HashMap<IpAddr, Network>>,
@@ -41,7 +41,7 @@ struct User<'a> {
 }
 
 impl Places {
-    pub(super) fn new(all: usize, per_address: usize, limit: UploadLimit) -> Self {
+    pub(super) fn new(all: usize, per_address: usize, limit: RateLimit) -> Self {
         Self { limit, all: Semaphore::new(all), per_address, by_network: Mutex::default() }
     }
 
@@ -101,7 +101,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_leaves_places_to_others_and_is_forgotten() {
-        let places = Places::new(3, 2, UploadLimit::default());
+        let places = Places::new(3, 2, RateLimit::default());
         let (greedy, other) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
         let first = places.acquire(greedy).await.unwrap();
         let second = places.acquire(greedy).await.unwrap();

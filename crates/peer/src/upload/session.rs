@@ -7,7 +7,7 @@ use net::accept::Incoming;
 use net::body::SendFileError;
 use net::permits::Permit;
 use net::stop::StopSignal;
-use net::stream::{Stream, WriteError};
+use net::stream::Stream;
 use proto::limits::{GET_HEAD_ALONE, GET_TOGETHER, LINGER, REQUEST_DEADLINE, UPLOAD_STALL, WRITE_STALL};
 use proto::value::number::RfcNumber;
 use proto::wire::answer;
@@ -21,8 +21,8 @@ use proto::wire::version::Version;
 use tokio::task::spawn_blocking;
 
 use super::Uploads;
-use super::limit::UploadLimit;
 use crate::files;
+use crate::limit::RateLimit;
 use crate::notice::{Notice, UploadOutcome};
 use crate::shares::ToSend;
 
@@ -123,7 +123,8 @@ impl Session<'_> {
         };
         let length = found.length;
         let mut stream = stream;
-        let sent = send(&mut stream, found, delivery, &self.uploads.places.limit).await;
+        let limit = self.uploads.places.limit.towards(self.source.ip());
+        let sent = send(&mut stream, found, delivery, &limit).await;
         drop(place);
         match sent {
             Ok(()) => {
@@ -191,13 +192,13 @@ async fn send(
     stream: &mut Stream,
     found: ToSend,
     delivery: Delivery,
-    limit: &UploadLimit,
+    limit: &RateLimit,
 ) -> Result<(), SendFileError> {
     let ToSend { file, length, modified } = found;
     let mut out = Vec::new();
     FileHead { date: SystemTime::now(), last_modified: modified, length }.write(delivery, &mut out);
     if delivery.head_alone {
-        write(stream, &out).await?;
+        stream.write_all(&out, UPLOAD_STALL).await?;
         if length > 0 {
             tokio::time::sleep(GET_HEAD_ALONE).await;
         }
@@ -211,13 +212,8 @@ async fn send(
         return Err(SendFileError::Truncated { sent: 0 });
     }
     out.extend_from_slice(&first);
-    limit.admit(out.len()).await;
-    write(stream, &out).await?;
+    limit.write_all(stream, &out, UPLOAD_STALL).await?;
     let sent = first.len() as u64;
     drop((first, out));
     limit.send_file(stream, file, sent, length - sent, UPLOAD_STALL).await
-}
-
-async fn write(stream: &mut Stream, bytes: &[u8]) -> Result<(), WriteError> {
-    stream.write_all(bytes, UPLOAD_STALL).await
 }

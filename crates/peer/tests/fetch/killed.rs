@@ -29,6 +29,7 @@ async fn downloads_as_ordered() {
         target: target.into(),
         force: false,
         timing: patient(),
+        limit: peer::limit::RateLimit::default(),
         check: None,
     };
     let heard = Heard::default();

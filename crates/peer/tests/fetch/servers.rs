@@ -330,6 +330,7 @@ impl Place {
             target: self.target(),
             force: false,
             timing: patient(),
+            limit: peer::limit::RateLimit::default(),
             check: None,
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use peer::download::{
     Destination, FetchAnyError, FetchError, Fetched, Outcome, Timing, fetch, fetch_from_any,
 };
+use peer::limit::RateLimit;
 use proto::wire::file_decoder::FileError;
 use tokio::net::TcpStream;
 
@@ -59,7 +60,9 @@ async fn peer_that_sends(pieces: Vec<Vec<u8>>, closes: bool) -> SocketAddr {
 }
 
 async fn get(address: SocketAddr, into: &mut Destination, timing: &Timing) -> Result<Fetched, FetchError> {
-    tokio::time::timeout(BOUND, fetch(&peer(address), number(1), into, timing)).await.unwrap()
+    tokio::time::timeout(BOUND, fetch(&peer(address), number(1), into, timing, &RateLimit::default()))
+        .await
+        .unwrap()
 }
 
 /// Fetches into a new folder, and checks that nothing else is left there.
@@ -280,9 +283,9 @@ async fn a_download_that_is_given_up_leaves_nothing() {
     let folder = Folder::new();
     let mut into = folder.destination(false);
     let source = peer(address);
-    let timing = Timing::default();
+    let (timing, limit) = (Timing::default(), RateLimit::default());
     tokio::select! {
-        fetched = fetch(&source, number(1), &mut into, &timing) => panic!("{fetched:?}"),
+        fetched = fetch(&source, number(1), &mut into, &timing, &limit) => panic!("{fetched:?}"),
         () = async { while folder.names().is_empty() { tokio::time::sleep(Duration::from_millis(5)).await } } => {}
     }
     let gone = async {
@@ -304,8 +307,16 @@ async fn the_next_peer_is_asked_when_one_fails() {
     let mut failures = Vec::new();
     let mut failed = |peer: &_, error: &FetchError| failures.push((Clone::clone(peer), error.to_string()));
     let mut into = folder.destination(false);
-    let fetched =
-        fetch_from_any(&sources, Some(&own), number(1), &mut into, &Timing::default(), &mut failed).await;
+    let fetched = fetch_from_any(
+        &sources,
+        Some(&own),
+        number(1),
+        &mut into,
+        &Timing::default(),
+        &RateLimit::default(),
+        &mut failed,
+    )
+    .await;
     assert_eq!(fetched.unwrap().source, peer(good));
     assert_eq!(read(&folder.target()), "text");
     let failed: Vec<_> = failures.iter().map(|(peer, _): &(_, String)| peer.clone()).collect();
@@ -317,11 +328,28 @@ async fn the_next_peer_is_asked_when_one_fails() {
 async fn when_nobody_gives_it_the_reason_is_told() {
     let mut into = Folder::new().destination(false);
     let mut ignore = |_: &_, _: &_| {};
-    let none = fetch_from_any(&[], None, number(1), &mut into, &Timing::default(), &mut ignore).await;
+    let none = fetch_from_any(
+        &[],
+        None,
+        number(1),
+        &mut into,
+        &Timing::default(),
+        &RateLimit::default(),
+        &mut ignore,
+    )
+    .await;
     assert!(matches!(none, Err(FetchAnyError::NoSource)));
     let address = peer_that_sends(vec![b"P2P-CI/1.0 404 Not Found\n".to_vec()], true).await;
-    let gone =
-        fetch_from_any(&[peer(address)], None, number(1), &mut into, &Timing::default(), &mut ignore).await;
+    let gone = fetch_from_any(
+        &[peer(address)],
+        None,
+        number(1),
+        &mut into,
+        &Timing::default(),
+        &RateLimit::default(),
+        &mut ignore,
+    )
+    .await;
     assert!(matches!(gone, Err(FetchAnyError::AllFailed { tried: 1, not_found: true, .. })), "{gone:?}");
 }
 

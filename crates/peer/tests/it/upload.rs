@@ -10,9 +10,9 @@ use net::accept::{Incoming, Policy};
 use net::listen::{ListenSpec, Listeners, PortChoice};
 use net::stop::{Stopper, stop_pair};
 use peer::download::{Destination, Timing, fetch};
+use peer::limit::RateLimit;
 use peer::shares::ShareTable;
 use peer::upload;
-use peer::upload::limit::UploadLimit;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -53,7 +53,7 @@ fn serve(more: impl FnOnce(&Path)) -> Server {
     tokio::spawn(upload::serve(
         listeners,
         policy,
-        UploadLimit::default(),
+        RateLimit::default(),
         shares,
         told.clone(),
         fallback,
@@ -236,7 +236,7 @@ async fn many_downloads_at_once_all_get_the_same_bytes() {
         let source = peer(server.address);
         downloads.spawn(async move {
             let mut into = Destination::File { path: path.clone(), force: false };
-            fetch(&source, number(8), &mut into, &Timing::default()).await.unwrap();
+            fetch(&source, number(8), &mut into, &Timing::default(), &RateLimit::default()).await.unwrap();
             std::fs::read(path).unwrap()
         });
     }

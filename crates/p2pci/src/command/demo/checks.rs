@@ -74,7 +74,9 @@ impl World {
         }
         let path = self.bob_folder.join(file_name_of(text.number));
         let mut destination = Destination::File { path: path.clone(), force: false };
-        let fetched = fetch(&source, text.number, &mut destination, &Timing::default()).await?;
+        let fetched =
+            fetch(&source, text.number, &mut destination, &Timing::default(), &self.bob.download_limit)
+                .await?;
         ensure(matches!(fetched.outcome, Outcome::Saved(_)), || {
             format!("{} was there already", path.display())
         })?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use peer::download::{
     Destination, FetchAnyError, FetchError, Fetched, FetchedFrom, Outcome, Timing, fetch, fetch_from_any,
 };
+use peer::limit::RateLimit;
 use proto::escape;
 use proto::value::digest::Digest;
 use proto::value::host::PeerAddr;
@@ -34,7 +35,8 @@ pub(super) async fn fetch_number(
     sources: &[PeerAddr],
     place: Place,
 ) -> Result<(), Failure> {
-    agree(number, sources).await?;
+    let limit = &context.rates.download;
+    agree(number, sources, limit).await?;
     let out = context.out;
     let mut destination = match place {
         Place::File(path) => Destination::File { path, force: context.args.force },
@@ -49,19 +51,19 @@ pub(super) async fn fetch_number(
         }
     };
     let timing = Timing::default();
-    let fetched = fetch_from_any(sources, None, number, &mut destination, &timing, &mut failed).await;
+    let fetched = fetch_from_any(sources, None, number, &mut destination, &timing, limit, &mut failed).await;
     show(context, number, &fetched.map_err(|error| failure(number, &error))?);
     Ok(())
 }
 
 /// Where several peers have it, the first two that answer must give the same bytes; nothing is written else.
-async fn agree(number: RfcNumber, sources: &[PeerAddr]) -> Result<(), Failure> {
+async fn agree(number: RfcNumber, sources: &[PeerAddr], limit: &RateLimit) -> Result<(), Failure> {
     let mut opinions: Vec<(&PeerAddr, Digest)> = Vec::new();
     if sources.len() < 2 {
         return Ok(());
     }
     for source in sources {
-        opinions.extend(opinion(number, source).await.map(|digest| (source, digest)));
+        opinions.extend(opinion(number, source, limit).await.map(|digest| (source, digest)));
         if let [(first, one), (second, other), ..] = opinions.as_slice() {
             return match one == other {
                 true => Ok(()),
@@ -76,10 +78,10 @@ async fn agree(number: RfcNumber, sources: &[PeerAddr]) -> Result<(), Failure> {
 }
 
 /// The digest of what a peer gives; `None` where it gives nothing in time.
-async fn opinion(number: RfcNumber, source: &PeerAddr) -> Option<Digest> {
+async fn opinion(number: RfcNumber, source: &PeerAddr, limit: &RateLimit) -> Option<Digest> {
     let hasher = Hashing::default();
     let mut into = Destination::Writer(Box::new(hasher.clone()));
-    fetch(source, number, &mut into, &SECOND_OPINION).await.ok()?;
+    fetch(source, number, &mut into, &SECOND_OPINION, limit).await.ok()?;
     Some(hasher.digest())
 }
 

@@ -114,6 +114,7 @@ fn request(context: &Context<'_>, content: &Content, target: PathBuf) -> Request
         target,
         force: context.args.force,
         timing: peer::download::Timing::default(),
+        limit: context.rates.download.clone(),
         check: context.args.sha256.map(Sha256Digest::check),
     }
 }

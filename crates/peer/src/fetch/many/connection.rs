@@ -80,10 +80,10 @@ impl Connection {
 
     async fn converse(&mut self) -> Result<(), SourceFault> {
         let Some(first) = self.jobs.front() else { return Ok(()) };
-        let timing = first.request.timing;
+        let (timing, limit) = (first.request.timing, first.request.limit.clone());
         (self.sent, self.fruitful) = (0, false);
         let meter = Teller { peer: self.peer.clone(), tell: self.tell.clone() };
-        let mut talk = Talk::connect(&self.peer, &timing, meter).await?;
+        let mut talk = Talk::connect(&self.peer, &timing, &limit, meter).await?;
         self.say(Told::Joined(self.peer.clone()));
         while !self.jobs.is_empty() {
             if self.banned.load(Ordering::Relaxed) {
