@@ -29,6 +29,7 @@ use crate::store::{Asked, Op, Peer, Range, StoreError};
 use crate::view::View;
 
 mod v11;
+mod watch;
 
 const GET_ELSEWHERE: Reason = Reason::NotServedHere("GET is for peers; this is the index");
 

@@ -6,8 +6,10 @@
 //! Closing a session is synchronous, because it must work in a destructor: records go even when a task panics or is aborted.
 
 mod memory;
+mod watches;
 
 pub use memory::{MemoryStore, Quotas};
+pub use watches::{News, TooManyWatches, Watch};
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -20,6 +22,7 @@ use proto::value::number::RfcNumber;
 use proto::visibility::{Claim, Provenance};
 use proto::wire::refusal::Reason;
 use proto::wire::v11::body::File;
+use proto::wire::v11::watch::Scope;
 
 /// What the index keeps of a peer: one for each host and port that a session claims, shared by its records.
 #[derive(Debug)]
@@ -277,6 +280,17 @@ impl Store {
         };
         let next = self.visit(asked, after.as_ref(), &mut visitor).await;
         Page { entries, next }
+    }
+
+    /// From now on each change of what `scope` covers is told to whoever holds the watch: what is not seen by a look after this call
+    /// is told.
+    ///
+    /// # Errors
+    /// [`TooManyWatches`]
+    pub fn watch(&self, scope: &Scope) -> Result<Watch<'_>, TooManyWatches> {
+        match self {
+            Self::Memory(store) => store.watch(scope),
+        }
     }
 
     /// Closes a session. When this returns its records are gone; says how many there were. Closing again does nothing.

@@ -60,6 +60,8 @@ pub enum Command {
     Lookup(Lookup),
     /// Show every file of the index
     List(List),
+    /// Show what comes, changes and goes at the index, until stopped
+    Watch(Watch),
     /// Watch an index and two peers do the whole job on this machine, every step checked
     Demo(Demo),
 }
@@ -264,6 +266,19 @@ pub struct List {
     /// Only files whose name, last part of the name, title or rfcN.txt matches: * ? [a-z] {a,b}, in any case
     #[arg(value_name = "GLOB")]
     pub glob: Option<String>,
+    #[command(flatten)]
+    pub index: ServerFlag,
+    /// JSON Lines instead of text
+    #[arg(long, env = "P2PCI_JSON")]
+    pub json: bool,
+}
+
+/// `p2pci watch`
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Only this: a file, a glob or a number as for get, or a folder with a final /
+    #[arg(value_name = "TARGET")]
+    pub target: Option<String>,
     #[command(flatten)]
     pub index: ServerFlag,
     /// JSON Lines instead of text

@@ -7,6 +7,7 @@ mod list;
 mod lookup;
 mod server;
 mod share;
+mod watch;
 
 use peer::link::LinkError;
 use peer::query::QueryError;
@@ -24,6 +25,7 @@ impl Command {
             Self::Get(args) => args.json,
             Self::Lookup(args) => args.json,
             Self::List(args) => args.json,
+            Self::Watch(args) => args.json,
             Self::Server(_) | Self::Client(_) | Self::Demo(_) => false,
         };
         if json { Format::Json } else { Format::Text }
@@ -39,6 +41,7 @@ pub async fn run(command: Command, out: Out) -> Result<(), Failure> {
         Command::Get(args) => unless_interrupted(get::run(args, out)).await,
         Command::Lookup(args) => unless_interrupted(lookup::run(args, out)).await,
         Command::List(args) => unless_interrupted(list::run(args, out)).await,
+        Command::Watch(args) => watch::run(args, out).await,
         Command::Demo(args) => unless_interrupted(demo::run(args, out)).await,
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! * [`shares`]: which files are shared, by name, hash and number; found, hashed and watched behind. A request never names a path.
 //! * [`upload`]: hands shared files to other peers.
-//! * [`link`]: the lasting connection to the index, and questions asked without one.
+//! * [`link`]: the lasting connection to the index, questions asked without one, and changes that it tells by itself.
 //! * [`query`]: questions to the index without a lasting connection.
 //! * [`registrar`]: keeps the index told about everything that is shared.
 //! * [`download`]: fetches a file from a peer, whole or not at all.

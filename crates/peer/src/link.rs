@@ -14,7 +14,7 @@ use proto::value::number::{Port, RfcNumber};
 use proto::wire::answer_decoder::AnswerError;
 use proto::wire::record::Record;
 use proto::wire::status::StatusCode;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::notice::Observer;
 use crate::shares::ShareTable;
@@ -27,6 +27,7 @@ mod connection;
 mod conversation;
 mod task;
 pub(crate) mod v11;
+pub mod watch;
 
 /// Questions that wait for their turn; more wait with whoever asks.
 const COMMANDS_WAITING: usize = 16;
@@ -154,7 +155,7 @@ pub struct Link {
 struct Inner {
     index: IndexAddr,
     commands: mpsc::Sender<Command>,
-    state: watch::Receiver<State>,
+    state: tokio::sync::watch::Receiver<State>,
     /// Dropped with the last handle, which is a stop too.
     stopper: Stopper,
 }

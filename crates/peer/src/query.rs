@@ -113,7 +113,7 @@ fn found(told: &Told) -> Result<Found, QueryError> {
     Ok(Found { variants, warming: told.warming })
 }
 
-fn refused(told: &Told) -> Result<(), QueryError> {
+pub(crate) fn refused(told: &Told) -> Result<(), QueryError> {
     if !told.status.is_error() {
         return Ok(());
     }

@@ -297,6 +297,19 @@ impl<P> Directory<P> {
         }
     }
 
+    /// A session's record of a key.
+    pub fn record<'a>(&'a self, session: SessionId, key: &'a Key) -> Option<Record<'a, P>> {
+        // The one just before this session's first may be anybody's.
+        let before = (key.clone(), SessionId(session.0.saturating_sub(1)));
+        self.holders_after(key, Some(&before)).next().filter(|record| record.session == session)
+    }
+
+    /// What names each record of a session: numbers of titles and names of files. Some may have no record any more.
+    pub fn named(&self, session: SessionId) -> impl Iterator<Item = Key> {
+        let names = self.keys_of.keys(session).iter().filter(|key| matches!(key, Key::Name(_))).cloned();
+        self.numbers_of.keys(session).iter().map(|number| Key::Rfc(*number)).chain(names)
+    }
+
     /// Who holds a key, in the order of joining; of a last part, by name first.
     pub fn holders<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = Record<'a, P>> {
         self.holders_after(key, None)

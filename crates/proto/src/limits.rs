@@ -47,6 +47,14 @@ pub const V11_BODY_HELD: usize = 256 * 1024;
 pub const QUERY_BYTES_MAX: usize = 2048;
 /// Longest wait of a LOOKUP for a file to appear.
 pub const WAIT_MAX: Duration = Duration::from_secs(120);
+/// A WATCH tells changes that follow each other within this time together; the first one at once.
+pub const WATCH_PAUSE: Duration = Duration::from_millis(20);
+/// Changes that the index keeps for one WATCH of every file, or of a prefix, until its reader takes them.
+pub const WATCH_HELD: usize = 4096;
+/// The same for a WATCH of one file.
+pub const WATCH_HELD_OF_ONE: usize = 256;
+/// WATCHes of every file, or of a prefix, at once: each of them looks at each change.
+pub const WATCHES_OF_ALL_MAX: usize = 256;
 /// Most refused lines that an answer to ADD FILES tells one by one.
 pub const REFUSALS_TOLD_MAX: usize = 100;
 /// A program of 1.1 takes an index that is silent for this long after the first request for an older one.

@@ -69,7 +69,27 @@ impl Desk {
             Ask::List(page) => self.list_page(page).await,
             Ask::Search { .. } => Reply::refusal(Status::NotImplemented, "this index has no search yet"),
             Ask::Ping => Reply::ok(Vec::new(), 0),
+            Ask::Watch(scope) => return self.watch(scope, request, outlet).await,
         };
+        self.reply(request, reply, outlet).await
+    }
+
+    /// Refuses a request that keeps the rules of the protocol.
+    pub(super) async fn refuse_v11(
+        &self,
+        request: &Request<'_>,
+        reason: &str,
+        outlet: &mut Outlet,
+    ) -> Result<(), WriteError> {
+        self.reply(request, Reply::refusal(Status::BadRequest, reason), outlet).await
+    }
+
+    async fn reply(
+        &self,
+        request: &Request<'_>,
+        reply: Reply,
+        outlet: &mut Outlet,
+    ) -> Result<(), WriteError> {
         let Reply { status, cursor, body, records } = reply;
         self.note_v11(request, status, records);
         let warming = if status == Status::NotFound { self.shared.warming(Instant::now()) } else { None };
@@ -198,7 +218,7 @@ impl Desk {
         Reply { status: Status::Ok, cursor, body, records: told }
     }
 
-    fn note_v11(&self, request: &Request<'_>, status: Status, records: usize) {
+    pub(super) fn note_v11(&self, request: &Request<'_>, status: Status, records: usize) {
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
         if self.shared.observer.wants_requests() {
             let source = self.source;

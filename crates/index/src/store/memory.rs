@@ -21,9 +21,11 @@ use proto::limits::{RECORDS_MAX, RECORDS_PER_SESSION_MAX};
 use proto::value::digest::Digest;
 use proto::value::number::RfcNumber;
 use proto::wire::v11::body::File;
+use proto::wire::v11::watch::Scope;
 
 use self::twins::Twins;
-use super::{Applied, Asked, Counts, Op, Peer, Range, StoreError, Visitor};
+use super::watches::Watches;
+use super::{Applied, Asked, Counts, Entry, Op, Peer, Range, StoreError, TooManyWatches, Visitor, Watch};
 
 /// Enough that two cores seldom meet at a lock, and few enough that a LIST can hold them all for a page.
 const SHARDS: usize = 16;
@@ -58,6 +60,7 @@ pub struct MemoryStore {
     last_session: AtomicU64,
     open_sessions: AtomicUsize,
     records: AtomicUsize,
+    watches: Watches,
 }
 
 /// What a session has.
@@ -90,6 +93,7 @@ impl MemoryStore {
             last_session: AtomicU64::new(0),
             open_sessions: AtomicUsize::new(0),
             records: AtomicUsize::new(0),
+            watches: Watches::default(),
         }
     }
 
@@ -132,7 +136,13 @@ impl MemoryStore {
             return Err(error);
         }
         held.shards |= 1 << at;
-        if shard.add_title(session, number, title, peer) != Some(Was::Title) {
+        let before = self.watched_title(&shard, session, &key);
+        let was = shard.add_title(session, number, title, peer);
+        if let Some(before) = before {
+            let after = Entry { key, session, said: Said::Title(title.into()), peer: Arc::clone(peer) };
+            self.watches.tell(before, Some(after));
+        }
+        if was != Some(Was::Title) {
             return Ok(Applied::Added);
         }
         if admitted.is_ok() {
@@ -149,12 +159,12 @@ impl MemoryStore {
         file: &Arc<File>,
         peer: &Arc<Peer>,
     ) -> Result<Applied, StoreError> {
-        let old = self.file_of(session, &file.name);
+        let old = self.record_of(session, &file.name);
         if old.is_none() {
             self.admit(held)?;
         }
         let keys: Vec<Key> = Said::keys(file).collect();
-        if let Some(old) = &old {
+        if let Some((old, _)) = &old {
             self.take_away(session, held, old, &keys);
         }
         for key in keys {
@@ -164,12 +174,19 @@ impl MemoryStore {
             }
             let (at, mut shard) = self.shard_to_write(&key);
             held.shards |= 1 << at;
+            let title = self.watched_title(&shard, session, &key).flatten();
             // A title counts by itself, a file once under its name.
             if shard.add_file(session, &key, file, peer) == Some(Was::Title) {
                 self.release(held, 1);
             }
+            self.watches.tell(title, None);
         }
-        Ok(if old.is_some() { Applied::Replaced } else { Applied::Added })
+        let applied = if old.is_some() { Applied::Replaced } else { Applied::Added };
+        if self.watches.are_there() {
+            let before = old.map(|old| file_entry(session, old));
+            self.watches.tell(before, Some(file_entry(session, (Arc::clone(file), Arc::clone(peer)))));
+        }
+        Ok(applied)
     }
 
     /// Puts a file under its content, unless another one of the session with that content says more.
@@ -214,9 +231,12 @@ impl MemoryStore {
     }
 
     fn remove_file(&self, session: SessionId, held: &mut Held, name: &str) -> Applied {
-        let Some(old) = self.file_of(session, name) else { return Applied::Absent };
-        self.take_away(session, held, &old, &[]);
+        let Some(old) = self.record_of(session, name) else { return Applied::Absent };
+        self.take_away(session, held, &old.0, &[]);
         self.release(held, 1);
+        if self.watches.are_there() {
+            self.watches.tell(Some(file_entry(session, old)), None);
+        }
         Applied::Removed
     }
 
@@ -237,24 +257,28 @@ impl MemoryStore {
         }
     }
 
-    /// What a session says about a name.
-    fn file_of(&self, session: SessionId, name: &str) -> Option<Arc<File>> {
-        self.record_of(session, name).map(|(file, _)| file)
-    }
-
-    /// The same with the peer that it named.
+    /// What a session says about a name, and the peer that it named.
     fn record_of(&self, session: SessionId, name: &str) -> Option<(Arc<File>, Arc<Peer>)> {
         let key = Key::Name(name.into());
         let shard = read(&self.shards[self.shard_of(&key)]);
-        // The one just before this session's first may be anybody's.
-        let before = (key.clone(), SessionId(session.0 - 1));
-        let record = shard.holders_after(&key, Some(&before)).next()?;
+        let record = shard.record(session, &key)?;
         match record.said {
-            SaidRef::File(file) if record.session == session => {
-                Some((Arc::clone(file), Arc::clone(record.peer)))
-            }
-            _ => None,
+            SaidRef::File(file) => Some((Arc::clone(file), Arc::clone(record.peer))),
+            SaidRef::Title(_) => None,
         }
+    }
+
+    /// The title that a session has under a number, for those who watch; `None` when nobody does.
+    fn watched_title(&self, shard: &Directory<Peer>, session: SessionId, key: &Key) -> Option<Option<Entry>> {
+        self.watches.are_there().then(|| {
+            let record = matches!(key, Key::Rfc(_)).then(|| shard.record(session, key)).flatten();
+            record.filter(|record| matches!(record.said, SaidRef::Title(_))).as_ref().map(Entry::from)
+        })
+    }
+
+    /// See [`super::Store::watch`].
+    pub(super) fn watch(&self, scope: &Scope) -> Result<Watch<'_>, TooManyWatches> {
+        self.watches.add(scope)
     }
 
     fn release(&self, held: &mut Held, records: usize) {
@@ -278,11 +302,17 @@ impl MemoryStore {
 
     pub(super) fn close(&self, session: SessionId) -> usize {
         let Some(held) = self.sessions_with(session).remove(&session) else { return 0 };
+        let mut gone = Vec::new();
         for (at, shard) in self.shards.iter().enumerate() {
             if held.shards & (1 << at) != 0 {
-                write(shard).remove_session(session);
+                let mut shard = write(shard);
+                if self.watches.are_there() {
+                    gone.extend(named_records(&shard, session));
+                }
+                shard.remove_session(session);
             }
         }
+        gone.into_iter().for_each(|entry| self.watches.tell(Some(entry), None));
         self.records.fetch_sub(held.records, Ordering::Relaxed);
         self.open_sessions.fetch_sub(1, Ordering::Relaxed);
         held.records
@@ -371,6 +401,22 @@ impl MemoryStore {
 /// Of two files with one content, the one that is worth more speaks for the peer.
 fn worth(file: &File) -> (bool, bool) {
     (!file.partial, !file.copied)
+}
+
+/// A file under its name.
+fn file_entry(session: SessionId, (file, peer): (Arc<File>, Arc<Peer>)) -> Entry {
+    Entry { key: Key::Name(Arc::clone(&file.name)), session, said: Said::File(file), peer }
+}
+
+/// Every record of a session in a shard, each under what names it.
+fn named_records(shard: &Directory<Peer>, session: SessionId) -> Vec<Entry> {
+    let entry = |key: Key| {
+        let record = shard.record(session, &key)?;
+        // A file with a number is named by its name.
+        let names = !matches!((record.key, record.said), (KeyRef::Rfc(_), SaidRef::File(_)));
+        names.then(|| Entry::from(&record))
+    };
+    shard.named(session).filter_map(entry).collect()
 }
 
 /// A number as the index of one of [`SHARDS`].

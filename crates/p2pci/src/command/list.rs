@@ -48,7 +48,7 @@ pub fn matcher(glob: &str) -> Result<GlobMatcher, Failure> {
 }
 
 /// A file matches by its name, by the last part of it, by its title, and by the name that its number gives it.
-fn matches(matcher: Option<&GlobMatcher>, record: &RecordLine) -> bool {
+pub fn matches(matcher: Option<&GlobMatcher>, record: &RecordLine) -> bool {
     let Some(glob) = matcher else { return true };
     let name = record.name.as_deref();
     let leaf = name.and_then(|name| name.rsplit('/').next());

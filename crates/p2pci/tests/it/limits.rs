@@ -158,13 +158,6 @@ fn answer_before_close(index: &Index, sent: &[u8]) -> String {
     shown(&raw.read_to_end())
 }
 
-/// Resident memory of a process in KiB.
-fn memory(id: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line about memory");
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 /// Fills the index from one connection, in batches whose answers are read.
 fn fill(peer: &mut Raw, records: u32) {
     let title = "t".repeat(500);
@@ -183,8 +176,7 @@ fn clients_that_never_read_their_list_are_cut_off_and_others_notice_nothing() {
     let mut peer = index.raw();
     fill(&mut peer, 10_000);
     let record = format!("RFC 1 {} julian 5000", "t".repeat(500));
-    let id = index.process().id();
-    let before = memory(id);
+    let before = index.process().resident_bytes();
     let mut deaf: Vec<Raw> = (0..NON_READERS).map(|_| index.raw()).collect();
     for raw in &mut deaf {
         raw.send(LIST);
@@ -197,8 +189,8 @@ fn clients_that_never_read_their_list_are_cut_off_and_others_notice_nothing() {
         slowest = slowest.max(asked.elapsed());
     }
     assert!(slowest < Duration::from_secs(5), "a LOOKUP took {slowest:?} meanwhile");
-    let grown = memory(id).saturating_sub(before);
-    assert!(grown < 32 * 1024, "{grown} KiB more memory for {NON_READERS} who do not read");
+    let grown = index.process().resident_bytes().saturating_sub(before);
+    assert!(grown < 32 << 20, "{grown} bytes more memory for {NON_READERS} who do not read");
     // By us, 30 s after the last byte that they took, and not at some time by the system.
     let cut_off = |index: &Index| {
         let left = index.events_of("left");

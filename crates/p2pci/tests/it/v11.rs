@@ -6,3 +6,4 @@ mod pages;
 mod refusals;
 mod versions;
 mod waiting;
+mod watching;

@@ -76,19 +76,43 @@ impl Connection {
         }
     }
 
+    /// Waits for something that the index tells by itself, as long as the connection lasts. Safe to cancel.
+    pub(crate) async fn unasked(&mut self) -> Result<Told, LinkError> {
+        let mut piece = BytesMut::new();
+        loop {
+            match self.decoded() {
+                Ok(Some(told)) => return Ok(told),
+                Ok(None) => {}
+                Err(AskError::NotV11) => return Err(lost("its answer cannot be understood")),
+                Err(AskError::Link(error)) => return Err(error),
+            }
+            piece.clear();
+            match self.stream.read(&mut piece).await {
+                Ok(1..) => self.decoder.push(&piece),
+                Ok(0) => return Err(lost("the index closed the connection")),
+                Err(error) => return Err(lost(&error.to_string())),
+            }
+        }
+    }
+
+    /// The next answer, if it has come.
+    fn decoded(&mut self) -> Result<Option<Told>, AskError> {
+        match self.decoder.poll() {
+            Decoded::Answer(ReadAnswer { status, cursor, warming, body }) => {
+                self.settled = true;
+                Ok(Some(Told { status, cursor, warming, body: body.to_vec() }))
+            }
+            Decoded::NotV11 if !self.settled => Err(AskError::NotV11),
+            Decoded::NotV11 | Decoded::Broken => Err(lost("its answer cannot be understood").into()),
+            Decoded::Pending => Ok(None),
+        }
+    }
+
     async fn answer(&mut self, longer: Duration) -> Result<Told, AskError> {
         let mut piece = BytesMut::with_capacity(READ);
         loop {
-            match self.decoder.poll() {
-                Decoded::Answer(ReadAnswer { status, cursor, warming, body }) => {
-                    self.settled = true;
-                    return Ok(Told { status, cursor, warming, body: body.to_vec() });
-                }
-                Decoded::NotV11 if !self.settled => return Err(AskError::NotV11),
-                Decoded::NotV11 | Decoded::Broken => {
-                    return Err(lost("its answer cannot be understood").into());
-                }
-                Decoded::Pending => {}
+            if let Some(told) = self.decoded()? {
+                return Ok(told);
             }
             piece.clear();
             let patience = if self.settled { ANSWER_STALL } else { LADDER_SILENCE } + longer;

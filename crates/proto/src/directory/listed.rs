@@ -53,6 +53,11 @@ impl<K: Ord> Lists<K> {
         self.0.remove(&session).map(|list| list.keys).unwrap_or_default()
     }
 
+    /// The keys of a session; some may have no record any more.
+    pub(super) fn keys(&self, session: SessionId) -> &[K] {
+        self.0.get(&session).map_or(&[], |list| &list.keys)
+    }
+
     /// Where the peer of the record that was added last was kept; it may be another's place by now.
     pub(super) fn last_peer(&self, session: SessionId) -> Option<u32> {
         self.0.get(&session).map(|list| list.last_peer)
@@ -61,11 +66,6 @@ impl<K: Ord> Lists<K> {
     #[cfg(test)]
     pub(super) fn sessions(&self) -> usize {
         self.0.len()
-    }
-
-    #[cfg(test)]
-    pub(super) fn keys(&self, session: SessionId) -> usize {
-        self.0.get(&session).map_or(0, |list| list.keys.len())
     }
 }
 

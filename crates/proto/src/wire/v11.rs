@@ -6,8 +6,10 @@
 //!
 //! * [`request`]: what is asked, read and written.
 //! * [`body`]: the lines of bodies: files, variants of a file, records.
+//! * [`watch`]: changes that the index tells by itself.
 //! * [`answer`]: answers, written by the index and read by a peer.
 
 pub mod answer;
 pub mod body;
 pub mod request;
+pub mod watch;

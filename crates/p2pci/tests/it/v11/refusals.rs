@@ -106,7 +106,7 @@ fn requests_that_are_no_requests_are_refused_and_the_connection_goes_on() {
         (PING.replace("PING", "EAT"), method),
         (PING.replace("PING", "ping"), method),
         (PING.replace("PING ALL", "GET RFC 1"), method),
-        (PING.replace("PING", "WATCH"), method),
+        (PING.replace("PING", "WAIT"), method),
         (PING.replace(" ALL", ""), line),
         (PING.replace("ALL", "all"), line),
         (PING.replace("ALL", "ALL ALL"), line),

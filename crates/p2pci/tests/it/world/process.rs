@@ -63,6 +63,13 @@ impl Process {
         self.child.id()
     }
 
+    /// Its resident memory.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line about memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Everything on its standard output so far.
     pub(crate) fn stdout(&self) -> Vec<u8> {
         self.stdout.bytes()

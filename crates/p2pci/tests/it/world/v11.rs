@@ -73,6 +73,11 @@ pub(crate) fn lookup_waiting(target: &str, seconds: u32) -> String {
     format!("LOOKUP {target} P2P-CI/1.1\r\nWait: {seconds}\r\n\r\n")
 }
 
+/// A WATCH of a target, or of `ALL`.
+pub(crate) fn watch(target: &str) -> String {
+    format!("WATCH {target} P2P-CI/1.1\r\n\r\n")
+}
+
 /// An answer of 1.1.
 #[derive(Debug)]
 pub(crate) struct Told {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::watch::Scope;
 use crate::limits::{BODY_BYTES_MAX, HEADERS_MAX, LIST_PAGE_MAX, QUERY_BYTES_MAX, WAIT_MAX};
 use crate::value::ValueError;
 use crate::value::digest::Digest;
@@ -48,6 +49,8 @@ pub enum Ask<'a> {
     },
     /// `PING ALL`: nothing but an answer.
     Ping,
+    /// `WATCH`: changes as they happen, until the connection ends.
+    Watch(Scope),
 }
 
 /// A file in a request line.
@@ -120,7 +123,15 @@ impl<'a> Ask<'a> {
                 Ok(Self::Search { query, limit: headers.limit()? })
             }
             (b"PING", b"ALL", [_]) => no_body.map(|()| Self::Ping),
-            (b"ADD" | b"REMOVE" | b"LOOKUP" | b"LIST" | b"SEARCH" | b"PING", ..) => {
+            (b"WATCH", b"ALL", [_]) => {
+                no_body?;
+                Ok(Self::Watch(Scope::All { prefix: headers.decoded("Prefix")? }))
+            }
+            (b"WATCH", kind, [name, _]) => {
+                no_body?;
+                Ok(Self::Watch(Scope::One(Target::parse(kind, name)?)))
+            }
+            (b"ADD" | b"REMOVE" | b"LOOKUP" | b"LIST" | b"SEARCH" | b"PING" | b"WATCH", ..) => {
                 Err(Reason::RequestLineV11)
             }
             _ => Err(Reason::UnknownMethodV11),
@@ -164,6 +175,11 @@ impl<'a> Ask<'a> {
                 lines.push(format!("Limit: {limit}"));
             }
             Self::Ping => lines.push(format!("PING ALL {VERSION}")),
+            Self::Watch(Scope::One(target)) => lines.push(format!("WATCH {target} {VERSION}")),
+            Self::Watch(Scope::All { prefix }) => {
+                lines.push(format!("WATCH ALL {VERSION}"));
+                lines.extend(prefix.as_deref().map(|prefix| format!("Prefix: {}", percent_encode(prefix))));
+            }
         }
         if !sent.is_empty() {
             lines.push(format!("Content-Length: {}", sent.len()));
@@ -315,6 +331,10 @@ mod tests {
             Ask::List(Page { limit: 1, ..Page::default() }),
             Ask::Search { query: "two words".into(), limit: 10 },
             Ask::Ping,
+            Ask::Watch(Scope::All { prefix: None }),
+            Ask::Watch(Scope::All { prefix: Some("models/a b".into()) }),
+            Ask::Watch(Scope::One(Target::Hash(Digest([0xab; 32])))),
+            Ask::Watch(Scope::One(Target::File("a b".into()))),
         ] {
             let mut bytes = Vec::new();
             ask.write(&mut bytes);
