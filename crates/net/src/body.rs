@@ -91,6 +91,21 @@ impl Stream {
     }
 }
 
+/// Whether a file is on a file system without a disk, which also has no way to be asked what is in memory.
+#[must_use]
+pub fn lives_in_memory(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        const TMPFS_MAGIC: u32 = 0x0102_1994;
+        rustix::fs::fstatfs(file).is_ok_and(|system| u32::try_from(system.f_type) == Ok(TMPFS_MAGIC))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        false
+    }
+}
+
 /// What is to be sent of a file.
 pub(crate) struct Piece {
     pub(crate) file: Arc<File>,

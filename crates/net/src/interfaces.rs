@@ -36,6 +36,13 @@ fn is_in_subnet(own: &IfAddr, address: IpAddr) -> bool {
     }
 }
 
+/// This machine's own name, as far as it has one that is text.
+#[must_use]
+pub fn host_name() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_str().ok()?.to_owned();
+    (!name.is_empty()).then_some(name)
+}
+
 fn numbered(interface: &Interface) -> (u32, IpAddr) {
     (interface.index.unwrap_or(u32::MAX), interface.ip())
 }

@@ -3,7 +3,7 @@
 //! The call would wait for the disk in the middle of the runtime. So each step first makes sure that its pages are in memory,
 //! and where they are not, a thread that may wait fetches them.
 
-use crate::body::{Pace, Piece, SendFileError};
+use crate::body::{Pace, Piece, SendFileError, lives_in_memory};
 use crate::limits::{BODY_READAHEAD, BODY_STEP, TOUCH_BUFFER, TOUCH_EVERY};
 use crate::stream::{Stream, WriteError};
 use rustix::fs::{Advice, fadvise};
@@ -77,12 +77,6 @@ fn told(error: io::Error) -> SendFileError {
         Some(Errno::IO | Errno::NOMEM | Errno::STALE | Errno::UCLEAN) => SendFileError::Read(error),
         _ => SendFileError::Write(WriteError::Io(error)),
     }
-}
-
-/// On a file system without a disk, which also has no way to be asked what is in memory.
-fn lives_in_memory(file: &File) -> bool {
-    const TMPFS_MAGIC: u32 = 0x0102_1994;
-    rustix::fs::fstatfs(file).is_ok_and(|system| u32::try_from(system.f_type) == Ok(TMPFS_MAGIC))
 }
 
 /// Returns when the bytes are most likely in memory.

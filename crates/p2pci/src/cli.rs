@@ -199,6 +199,9 @@ pub struct Share {
     /// Show what would be public, and share nothing
     #[arg(long, short = 'n', env = "P2PCI_DRY_RUN")]
     pub dry_run: bool,
+    /// Show what is shared as pages, one for each folder, to browsers on the upload port
+    #[arg(long, env = "P2PCI_BROWSE")]
+    pub browse: bool,
     /// Where hashes are kept [default: $XDG_CACHE_HOME/p2pci, else ~/.cache/p2pci]
     #[arg(long, value_name = "DIR", env = "P2PCI_STATE_DIR")]
     pub state_dir: Option<PathBuf>,

@@ -12,6 +12,8 @@ use peer::limit::RateLimit;
 use peer::link::{IndexAddr, Link, LinkConfig};
 use peer::notice::Observer;
 use peer::shares::{ShareTable, Shared, Skipped};
+use peer::upload::http::Manners;
+use proto::http::host::OwnNames;
 use proto::limits::{CONNECTIONS_PER_ADDRESS, UPLOAD_CONNECTIONS_MAX};
 use proto::value::number::Port;
 use tokio::task::JoinHandle;
@@ -70,6 +72,13 @@ pub fn listen_spec(uploads: &Uploads) -> ListenSpec {
     ListenSpec { address: uploads.upload_listen, ports }
 }
 
+/// How uploads are served by a peer that claims this host.
+pub fn manners(host: Option<&str>, limit: RateLimit, browse: bool) -> Manners {
+    let own = net::interfaces::host_name();
+    let names = OwnNames::new(host.into_iter().chain(own.as_deref()));
+    Manners { limit, names, browse }
+}
+
 /// A running upload server.
 pub struct Uploader {
     /// The port on which it serves.
@@ -84,7 +93,7 @@ impl Uploader {
     pub fn start(
         listen: ListenSpec,
         public: bool,
-        limit: RateLimit,
+        manners: Manners,
         shares: Arc<ShareTable>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Failure> {
@@ -105,7 +114,7 @@ impl Uploader {
             drain: DRAIN,
         };
         let serving =
-            peer::upload::serve(listeners, policy, limit, shares, observer, tongues::refuse, stop.clone());
+            peer::upload::serve(listeners, policy, manners, shares, observer, tongues::refuse, stop.clone());
         Ok(Self { port, stopper, stop, serving: tokio::spawn(serving) })
     }
 
@@ -141,7 +150,7 @@ impl LocalPeer {
         let uploader = Uploader::start(
             spec.listen,
             spec.public,
-            spec.rates.upload,
+            manners(spec.host.as_deref(), spec.rates.upload, false),
             Arc::clone(&shares),
             Arc::clone(&observer),
         )?;

@@ -292,3 +292,24 @@ pub(crate) fn read_full(file: &File, buffer: &mut [u8], at: u64) -> io::Result<u
     }
     Ok(filled)
 }
+
+/// Fills a buffer with what is in memory of a file already, without waiting for a disk.
+///
+/// # Errors
+/// `WouldBlock` where that is not possible.
+pub(crate) fn read_cached(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+        let wanted = buffer.len();
+        match preadv2(file, &mut [io::IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT) {
+            Ok(read) if read == wanted => return Ok(()),
+            // A file system without a disk, which cannot be asked, and never waits.
+            Err(Errno::OPNOTSUPP) if net::body::lives_in_memory(file) => {
+                return file.read_exact_at(buffer, at);
+            }
+            _ => {}
+        }
+    }
+    Err(io::ErrorKind::WouldBlock.into())
+}

@@ -11,6 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, io};
 
+use proto::http::listing::Child;
+use proto::http::target::Target;
 use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 use proto::value::number::RfcNumber;
@@ -162,8 +164,21 @@ impl ShareTable {
         self.table.open_number(number).or_else(|| {
             let files::OpenFile { file, length, modified } = self.numbers.open(number)?;
             let name = proto::rfc_text::file_name_of(number).into();
-            Some(Opened { file: Arc::new(file), size: length, modified, hash: None, name })
+            Some(Opened { file: Arc::new(file), size: length, modified, hash: None, sha256: None, name })
         })
+    }
+
+    /// Opens a hashed file that is as it was, if that takes no wait for a disk; `None` says nothing. Does not block.
+    #[must_use]
+    pub fn open_cached(&self, target: &Target) -> Option<Opened> {
+        self.table.open_cached(target)
+    }
+
+    /// What is in a folder of names, and how much is below each folder in it; the uppermost has an empty name. `None` when nothing
+    /// is shared beneath that name.
+    #[must_use]
+    pub fn children(&self, folder: &str) -> Option<Vec<Child>> {
+        self.table.children(folder)
     }
 
     /// The block list of a file with this content: 32 bytes for each block, empty for a file of at most one block. `None` when

@@ -13,9 +13,8 @@ use proto::limits::{UPLOADS_MAX, UPLOADS_PER_ADDRESS};
 use proto::tongue::Tongue;
 
 use self::content::Content;
-use self::http::HttpUploads;
+use self::http::{HttpUploads, Manners};
 use self::places::Places;
-use crate::limit::RateLimit;
 use crate::notice::{Notice, Observer};
 use crate::shares::ShareTable;
 
@@ -43,11 +42,11 @@ impl AcceptObserver for Door {
 }
 
 /// Serves the shared files until `stop`; running uploads then have [`Policy::drain`] to end. A connection that speaks TLS is
-/// handed to `fallback`. No faster than `limit`, all uploads together. At most [`UPLOADS_MAX`] files travel at once, [`UPLOADS_PER_ADDRESS`] of them to one address; more wait.
+/// handed to `fallback`. At most [`UPLOADS_MAX`] files travel at once, [`UPLOADS_PER_ADDRESS`] of them to one address; more wait.
 pub async fn serve<H, F>(
     listeners: Listeners,
     policy: Policy,
-    limit: RateLimit,
+    manners: Manners,
     shares: Arc<ShareTable>,
     observer: Arc<dyn Observer>,
     fallback: H,
@@ -57,9 +56,9 @@ pub async fn serve<H, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let door = Arc::new(Door(Arc::clone(&observer)));
-    let places = Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS, limit));
+    let places = Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS, manners.limit.clone()));
     let content = Arc::clone(&shares) as Arc<dyn Content>;
-    let http = HttpUploads::sharing(content, Arc::clone(&observer), Arc::clone(&places));
+    let http = HttpUploads::sharing(content, Arc::clone(&observer), Arc::clone(&places), manners);
     let uploads = Arc::new(Uploads { shares, observer, places, http });
     let stopping = stop.clone();
     let handler = move |incoming: Incoming| {

@@ -7,6 +7,8 @@ pub mod answer;
 pub mod condition;
 pub mod decoder;
 mod fields;
+pub mod host;
+pub mod listing;
 pub mod range;
 pub mod refusal;
 pub mod request;

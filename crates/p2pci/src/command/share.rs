@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use self::narrator::Narrator;
 use crate::cli::Share;
 use crate::exit::{Code, Failure};
-use crate::local_peer::{Uploader, listen_spec};
+use crate::local_peer::{Uploader, listen_spec, manners};
 use crate::out::Out;
 use crate::settings::Rates;
 use crate::signals;
@@ -35,9 +35,10 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
     };
     let published = published.map_err(|error| refused(&error))?;
     let limit = Rates::from(&args.limits).upload;
+    let manners = manners(args.uploads.host.as_deref(), limit, args.browse);
     let listen = listen_spec(&args.uploads);
     let heard = Arc::clone(&observer) as Arc<_>;
-    let uploader = Uploader::start(listen, args.uploads.public, limit, Arc::clone(&shares), heard)?;
+    let uploader = Uploader::start(listen, args.uploads.public, manners, Arc::clone(&shares), heard)?;
     // Before the first line: whoever has read it may stop us.
     let end = signals::interrupted();
     show_published(&args, &published, uploader.port.get(), out);

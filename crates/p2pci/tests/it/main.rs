@@ -13,6 +13,7 @@ mod fetch;
 mod foreign;
 mod foreign_index;
 mod get;
+mod http;
 mod limits;
 mod namespaces;
 mod places;

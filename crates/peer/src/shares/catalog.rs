@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub(super) stamp: Stamp,
     pub(super) place: Place,
     pub(super) hash: Option<Digest>,
+    /// Of the same content; never without [`Self::hash`].
+    pub(super) sha256: Option<Digest>,
     pub(super) rfc: Option<Box<Rfc>>,
     /// The scan that saw it last.
     pub(super) seen: u32,
@@ -108,7 +110,7 @@ impl Catalog {
     /// The file of a name is found to be another one: what was known of it is withdrawn.
     pub(super) fn set_stamp(&mut self, name: &str, stamp: Stamp) {
         let Some((name, entry)) = self.get(name).filter(|(_, entry)| entry.stamp != stamp) else { return };
-        let (name, changed) = (Arc::clone(name), Entry { stamp, hash: None, ..entry.clone() });
+        let (name, changed) = (Arc::clone(name), Entry { stamp, hash: None, sha256: None, ..entry.clone() });
         self.unlink(&name);
         self.link(&name, changed);
     }
@@ -140,6 +142,18 @@ impl Catalog {
             .take_while(|(other, _)| other == hash)
             .map(|(_, name)| Arc::clone(name))
             .collect()
+    }
+
+    /// One of them, the first.
+    pub(super) fn first_named(&self, hash: &Digest) -> Option<&Arc<str>> {
+        let (first, name) = self.hashes.range((*hash, Arc::default())..).next()?;
+        (first == hash).then_some(name)
+    }
+
+    /// The files whose names begin so, in the order of names.
+    pub(super) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a Arc<str>, &'a Entry)> {
+        let from = self.files.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.take_while(move |(name, _)| name.starts_with(prefix))
     }
 
     /// The name that is served as an RFC.
@@ -230,6 +244,7 @@ mod tests {
             stamp: Stamp { device: 1, inode, size: 3, modified: 0 },
             place: Place::Root(root),
             hash: None,
+            sha256: None,
             rfc: rfc.and_then(RfcNumber::new).map(|number| Box::new(Rfc { number, title: "t".into() })),
             seen: 1,
         }

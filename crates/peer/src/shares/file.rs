@@ -50,6 +50,8 @@ pub struct Opened {
     pub modified: SystemTime,
     /// Its BLAKE3 root; `None` while it is not hashed, or when it is not the file that was hashed.
     pub hash: Option<Digest>,
+    /// The SHA-256 of the same content, once somebody has asked for it.
+    pub sha256: Option<Digest>,
     /// Its name.
     pub name: Arc<str>,
 }

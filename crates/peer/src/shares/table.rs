@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use proto::http::listing::{self, Child};
+use proto::http::target::Target;
 use proto::rfc_text::{self, HEADING_BYTES};
 use proto::value::digest::Digest;
 use proto::value::number::RfcNumber;
@@ -63,7 +65,7 @@ impl Table {
     pub(super) fn take_in(&self, root: u32, base: &Base, found: &Found, scan: u32) -> Taken {
         let place = Place::Root(root);
         let rfc = found.number.and_then(|number| self.rfc(base, found, number));
-        let entry = Entry { stamp: found.stamp, place, hash: None, rfc, seen: scan };
+        let entry = Entry { stamp: found.stamp, place, hash: None, sha256: None, rfc, seen: scan };
         let taken = self.write().put(&found.name, entry);
         if matches!(taken, Taken::New | Taken::Known) {
             self.enqueue(&found.name);
@@ -101,7 +103,8 @@ impl Table {
     pub(super) fn add_copy(&self, path: &Path, name: &str, hash: Digest) -> io::Result<(Taken, Stamp)> {
         let path = std::path::absolute(path)?;
         let stamp = Stamp::of(&beneath::regular_at(&path)?.metadata()?);
-        let entry = Entry { stamp, place: Place::Copy(path.into()), hash: Some(hash), rfc: None, seen: 0 };
+        let place = Place::Copy(path.into());
+        let entry = Entry { stamp, place, hash: Some(hash), sha256: None, rfc: None, seen: 0 };
         Ok((self.write().put(name, entry), stamp))
     }
 
@@ -145,11 +148,54 @@ impl Table {
 
     pub(super) fn open_name(&self, name: &str) -> Option<Opened> {
         let (name, entry, file, stamp) = self.open_raw(name)?;
-        let hash = if entry.stamp == stamp { entry.hash } else { self.found_changed(&name, stamp) };
+        let (hash, sha256) = match entry.stamp == stamp {
+            true => (entry.hash, entry.sha256),
+            false => (self.found_changed(&name, stamp), None),
+        };
         if hash.is_none() {
             self.demand(&name);
         }
-        Some(Opened { file: Arc::new(file), size: stamp.size, modified: stamp.modified_at(), hash, name })
+        Some(Opened {
+            file: Arc::new(file),
+            size: stamp.size,
+            modified: stamp.modified_at(),
+            hash,
+            sha256,
+            name,
+        })
+    }
+
+    /// A hashed file that is as it was, where it can be opened without waiting for a disk.
+    pub(super) fn open_cached(&self, target: &Target) -> Option<Opened> {
+        let (name, entry) = {
+            let catalog = self.read();
+            let (name, entry) = match target {
+                Target::File(name) => catalog.get(name)?,
+                Target::Rfc(number) => catalog.get(catalog.numbered(*number)?)?,
+                Target::Hash(hash) => catalog.get(catalog.first_named(hash)?)?,
+                Target::Blocks(_) | Target::Folder(_) | Target::Nothing => return None,
+            };
+            (Arc::clone(name), entry.clone())
+        };
+        let Place::Root(number) = entry.place else { return None };
+        let base = self.base(number)?;
+        let file = base.open_cached(base.path_of(&name)?).ok()?;
+        let stamp = Stamp::of(&file.metadata().ok()?);
+        let (size, modified, sha256) = (stamp.size, stamp.modified_at(), entry.sha256);
+        let hash = Some(entry.hash.filter(|_| entry.stamp == stamp)?);
+        Some(Opened { file: Arc::new(file), size, modified, hash, sha256, name })
+    }
+
+    /// What is in a folder of names; an empty one is the uppermost.
+    pub(super) fn children(&self, folder: &str) -> Option<Vec<Child>> {
+        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let catalog = self.read();
+        let below = catalog.below(&prefix).map(|(name, entry)| {
+            let path = name.get(prefix.len()..).unwrap_or_default();
+            (path, entry.stamp.size, entry.stamp.modified_at())
+        });
+        let children = listing::children(below);
+        (folder.is_empty() || !children.is_empty()).then_some(children)
     }
 
     pub(super) fn open_hash(&self, hash: &Digest) -> Option<Opened> {

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use proto::http::listing::Child;
+use proto::http::target::Target;
 use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 use proto::value::number::RfcNumber;
@@ -13,7 +15,7 @@ use crate::shares::ShareTable;
 
 pub use crate::shares::Opened;
 
-/// Finds and opens what is shared. All methods may block: they are called where that harms nobody.
+/// Finds and opens what is shared. All methods but [`Self::at_once`] may block: they are called where that harms nobody.
 pub trait Content: Send + Sync {
     /// The file with this BLAKE3 root.
     fn by_hash(&self, digest: &Digest) -> Option<Opened>;
@@ -23,6 +25,14 @@ pub trait Content: Send + Sync {
     fn by_number(&self, number: RfcNumber) -> Option<Opened>;
     /// The block list of the file with this root: 32 bytes for each block of 1 MiB, in order; empty for a file of one block.
     fn blocks(&self, digest: &Digest) -> Option<Arc<[u8]>>;
+    /// The file of a target where that can be found and opened without waiting for a disk; `None` says nothing.
+    fn at_once(&self, _target: &Target) -> Option<Opened> {
+        None
+    }
+    /// What is in a folder; `None` where there is none of that name, or where folders are not told.
+    fn children(&self, _folder: &str) -> Option<Vec<Child>> {
+        None
+    }
 }
 
 impl Content for ShareTable {
@@ -40,5 +50,13 @@ impl Content for ShareTable {
 
     fn blocks(&self, digest: &Digest) -> Option<Arc<[u8]>> {
         self.blocks(digest)
+    }
+
+    fn at_once(&self, target: &Target) -> Option<Opened> {
+        self.open_cached(target)
+    }
+
+    fn children(&self, folder: &str) -> Option<Vec<Child>> {
+        self.children(folder)
     }
 }

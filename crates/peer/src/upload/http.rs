@@ -3,8 +3,10 @@
 //! Answers to requests that came together leave together, as long as they are small. A body that cannot be sent as it was
 //! promised ends in a reset, never in a clean end.
 
+use std::future::poll_fn;
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use net::accept::Incoming;
@@ -14,6 +16,7 @@ use net::stop::StopSignal;
 use net::stream::Stream;
 use proto::http::answer::{self, Failure, Frame};
 use proto::http::decoder::{Decoded, RequestDecoder};
+use proto::http::host::OwnNames;
 use proto::http::refusal::Refusal;
 use proto::http::request::Request;
 use proto::http::status::Status;
@@ -21,9 +24,10 @@ use proto::limits::{
     HTTP_IDLE, HTTP_TOGETHER, LINGER, UPLOAD_STALL, UPLOAD_TURN, UPLOADS_MAX, UPLOADS_PER_ADDRESS,
     WRITE_STALL,
 };
+use tokio::io::ReadBuf;
 use tokio::task::spawn_blocking;
 
-use self::prepared::{Body, Prepared};
+use self::prepared::{Body, Piece, Prepared};
 use super::content::Content;
 use super::places::{Place, Places};
 use crate::limit::RateLimit;
@@ -50,11 +54,23 @@ enum Event {
     Stop,
 }
 
+/// How uploads are served.
+#[derive(Debug, Clone, Default)]
+pub struct Manners {
+    /// How fast all of them together may go.
+    pub limit: RateLimit,
+    /// The names that it answers to, beside addresses and those of a local network.
+    pub names: OwnNames,
+    /// Show folders as pages.
+    pub browse: bool,
+}
+
 /// What all connections in HTTP have in common.
 pub struct HttpUploads {
     content: Arc<dyn Content>,
     observer: Arc<dyn Observer>,
     places: Arc<Places>,
+    manners: Manners,
 }
 
 impl HttpUploads {
@@ -65,6 +81,7 @@ impl HttpUploads {
             content,
             observer,
             Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS, RateLimit::default())),
+            Manners::default(),
         )
     }
 
@@ -73,8 +90,9 @@ impl HttpUploads {
         content: Arc<dyn Content>,
         observer: Arc<dyn Observer>,
         places: Arc<Places>,
+        manners: Manners,
     ) -> Self {
-        Self { content, observer, places }
+        Self { content, observer, places, manners }
     }
 
     /// Answers one connection until either side has had enough, or until `stop`: then the current answer is the last. One that
@@ -155,11 +173,9 @@ impl<'a> Session<'a> {
     }
 
     async fn next_event(&mut self, wake: Instant) -> Event {
+        let (stream, decoder) = (&mut self.stream, &mut self.decoder);
         tokio::select! {
-            ready = self.stream.readable() => match ready {
-                Ok(()) => read_now(&self.stream, &mut self.decoder),
-                Err(_) => Event::Over,
-            },
+            event = poll_fn(|context| read(stream, decoder, context)) => event,
             () = tokio::time::sleep_until(wake.into()) => Event::Wake,
             () = self.stop.stopped() => Event::Stop,
         }
@@ -180,9 +196,17 @@ impl<'a> Session<'a> {
     async fn answer(&mut self, request: Request) -> Result<(), End> {
         let frame =
             Frame { date: SystemTime::now(), keep_alive: request.keep_alive && !self.stop.is_stopped() };
-        // Whether the host that the request names is one of ours would be asked here.
+        let uploads = self.uploads;
+        let meant_for_us = request.host.as_deref().is_none_or(|host| uploads.manners.names.include(host));
+        let at_once = match meant_for_us {
+            true => prepared::at_once(&*uploads.content, &request, frame),
+            false => Some(prepared::failed(Failure::Misdirected, &request, frame)),
+        };
         let request = Arc::new(request);
-        let Prepared { head, body, status } = self.prepare(&request, frame).await?;
+        let Prepared { head, body, status } = match at_once {
+            Some(prepared) => prepared,
+            None => self.prepare(&request, frame).await?,
+        };
         match body {
             Some(body) if body.is_large() => self.send_large(&request, frame, head, body, status).await?,
             body => {
@@ -200,7 +224,8 @@ impl<'a> Session<'a> {
 
     async fn prepare(&self, request: &Arc<Request>, frame: Frame) -> Result<Prepared, End> {
         let (content, request) = (Arc::clone(&self.uploads.content), Arc::clone(request));
-        let prepared = spawn_blocking(move || prepared::prepare(&*content, &request, frame)).await;
+        let browse = self.uploads.manners.browse;
+        let prepared = spawn_blocking(move || prepared::prepare(&*content, &request, frame, browse)).await;
         // It does not panic; it is lost only when the runtime goes down.
         prepared.map_err(|_| End::Reset)
     }
@@ -258,9 +283,13 @@ impl<'a> Session<'a> {
         self.limit.write_all(&mut self.stream, head, UPLOAD_STALL).await?;
         match body {
             None => Ok(()),
-            Some(Body::File { file, bytes }) => {
-                let length = bytes.end.saturating_sub(bytes.start);
-                self.limit.send_file(&mut self.stream, file, bytes.start, length, UPLOAD_STALL).await
+            Some(Body::File { file, pieces, .. }) => {
+                for Piece { before, bytes } in pieces {
+                    self.limit.write_all(&mut self.stream, &before, UPLOAD_STALL).await?;
+                    let (file, length) = (Arc::clone(&file), bytes.end.saturating_sub(bytes.start));
+                    self.limit.send_file(&mut self.stream, file, bytes.start, length, UPLOAD_STALL).await?;
+                }
+                Ok(())
             }
             Some(body) => Ok(self.limit.write_all(&mut self.stream, body.in_memory(), UPLOAD_STALL).await?),
         }
@@ -295,15 +324,15 @@ impl<'a> Session<'a> {
 }
 
 /// A function of its own, so that the buffer lies on the stack and not in each task.
-fn read_now(stream: &Stream, decoder: &mut RequestDecoder) -> Event {
-    let mut buffer = [0; 4096];
-    match stream.try_read(&mut buffer) {
-        Ok(0) => Event::Over,
-        Ok(count) => {
-            decoder.push(buffer.get(..count).unwrap_or_default(), Instant::now());
-            Event::Bytes
+fn read(stream: &mut Stream, decoder: &mut RequestDecoder, context: &mut Context<'_>) -> Poll<Event> {
+    let mut bytes = [0; 4096];
+    let mut buffer = ReadBuf::new(&mut bytes);
+    match stream.poll_read(context, &mut buffer) {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+            decoder.push(buffer.filled(), Instant::now());
+            Poll::Ready(Event::Bytes)
         }
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Event::Bytes,
-        Err(_) => Event::Over,
+        Poll::Ready(_) => Poll::Ready(Event::Over),
     }
 }

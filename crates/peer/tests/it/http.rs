@@ -68,7 +68,8 @@ impl Shelf {
         let file = File::open(self.path(name)).ok()?;
         let metadata = file.metadata().ok()?;
         let (size, modified) = (metadata.len(), metadata.modified().ok()?);
-        Some(Opened { file: Arc::new(file), size, modified, hash, name: format!("a/{name}").into() })
+        let name = format!("a/{name}").into();
+        Some(Opened { file: Arc::new(file), size, modified, hash, sha256: None, name })
     }
 }
 
@@ -203,25 +204,36 @@ impl Client {
     }
 }
 
+type Case<'a> = (&'a str, &'a str, &'a str, u16, &'a [u8]);
+
+/// What is asked of the first text, and how it is answered.
+const OF_ONE: [Case<'_>; 9] = [
+    ("GET", "/rfc/1", "", 200, b"the text of one"),
+    ("HEAD", "/rfc/1", "", 200, b""),
+    ("GET", "/rfc/1", "Range: bytes=4-7\r\n", 206, b"text"),
+    ("GET", "/rfc/1", "Range: bytes=-3\r\n", 206, b"one"),
+    ("GET", "/rfc/1", "Range: bytes=3-4,0-1\r\n", 200, b"the text of one"),
+    ("GET", "/rfc/1", "If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT\r\n", 304, b""),
+    ("GET", "/rfc/1", "If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT\r\n", 200, b"the text of one"),
+    (
+        "GET",
+        "/rfc/1",
+        "If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT\r\n",
+        412,
+        b"the file is another one by now\n",
+    ),
+    ("GET", "/rfc/1", "Range: bytes=15-\r\n", 416, b"the range begins beyond the file, which has 15 bytes\n"),
+];
+
 #[tokio::test]
 async fn every_status_on_one_connection() {
     let server = serve();
     let mut client = Client::connect(&server).await;
     let (one, two) = (hex(1), hex(2));
-    for (method, path, headers, status, body) in [
-        ("GET", "/rfc/1", String::new(), 200, &b"the text of one"[..]),
-        ("HEAD", "/rfc/1", String::new(), 200, b""),
-        ("GET", "/rfc/1", "Range: bytes=4-7\r\n".into(), 206, b"text"),
-        ("GET", "/rfc/1", "Range: bytes=-3\r\n".into(), 206, b"one"),
-        ("GET", "/rfc/1", "Range: bytes=0-1,3-4\r\n".into(), 200, b"the text of one"),
-        (
-            "GET",
-            "/rfc/1",
-            "Range: bytes=15-\r\n".into(),
-            416,
-            b"the range begins beyond the file, which has 15 bytes\n",
-        ),
-        ("GET", "/rfc/2", String::new(), 404, b"there is no such file here\n"),
+    let of_one =
+        OF_ONE.map(|(method, path, headers, status, body)| (method, path, headers.to_owned(), status, body));
+    let others = [
+        ("GET", "/rfc/2", String::new(), 404, &b"there is no such file here\n"[..]),
         ("HEAD", "/rfc/2", String::new(), 404, b""),
         ("GET", "/file/a/empty", String::new(), 200, b""),
         (
@@ -260,7 +272,8 @@ async fn every_status_on_one_connection() {
         ("GET", &format!("/hash/{}/blocks", hex(3)), String::new(), 404, b"there is no such file here\n"),
         ("GET", &format!("/hash/{two}"), String::new(), 200, &pattern(LARGE)),
         ("HEAD", &format!("/hash/{two}"), String::new(), 200, b""),
-    ] {
+    ];
+    for (method, path, headers, status, body) in of_one.into_iter().chain(others) {
         let answer = client.ask(method, path, &headers).await;
         assert_eq!(answer.status, status, "{method} {path} {headers}: {answer:?}");
         assert!(answer.body == body, "{method} {path} {headers}: {}", answer.head);
@@ -270,6 +283,101 @@ async fn every_status_on_one_connection() {
         }
     }
     server.told.wait_for("target: Hash").await;
+}
+
+/// The parts of a `multipart/byteranges`: which bytes, and what they are.
+fn parts(answer: &Answer) -> Vec<(String, Vec<u8>)> {
+    let boundary =
+        answer.header("Content-Type").unwrap().strip_prefix("multipart/byteranges; boundary=").unwrap();
+    let mark = format!("\r\n--{boundary}").into_bytes();
+    let mut rest = answer.body.strip_prefix(&mark[..]).expect("it begins with a part");
+    let mut parts = Vec::new();
+    while rest != b"--\r\n" {
+        let head = rest.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let lines = std::str::from_utf8(&rest[..head]).unwrap();
+        let range = lines.lines().find_map(|line| line.strip_prefix("Content-Range: bytes ")).unwrap();
+        let end = rest.windows(mark.len()).position(|some| some == mark).unwrap();
+        parts.push((range.to_owned(), rest[head + 4..end].to_vec()));
+        rest = &rest[end + mark.len()..];
+    }
+    parts
+}
+
+#[tokio::test]
+async fn several_ranges_come_in_one_answer_small_or_large() {
+    let server = serve();
+    let mut client = Client::connect(&server).await;
+    let whole = pattern(LARGE);
+    for ranges in [
+        &[(0, 0), (2, 2)][..],
+        &[(0, 9), (10, 19), (LARGE - 5, LARGE - 1)],
+        &[(0, 1_499_999), (1_500_000, LARGE - 1)],
+        &[(1, 100_000), (200_000, 200_000), (2_000_000, 2_999_999)],
+    ] {
+        let asked: Vec<String> = ranges.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+        let answer =
+            client.ask("GET", "/file/a/large", &format!("Range: bytes={}\r\n", asked.join(", "))).await;
+        assert_eq!((answer.status, answer.header("Content-Range")), (206, None), "{ranges:?}");
+        let parts = parts(&answer);
+        assert_eq!(parts.len(), ranges.len());
+        for ((range, bytes), (first, last)) in parts.iter().zip(ranges) {
+            assert_eq!(*range, format!("{first}-{last}/{LARGE}"));
+            assert!(*bytes == whole[*first..=*last], "{range}");
+        }
+    }
+    let blocks = client.ask("GET", &format!("/hash/{}/blocks", hex(2)), "Range: bytes=0-31,64-95\r\n").await;
+    assert_eq!(parts(&blocks).last().unwrap().1, pattern(96)[64..]);
+}
+
+#[tokio::test]
+async fn u6_ranges_that_overflow_or_overlap_a_thousandfold_give_the_file_once() {
+    let server = serve();
+    let mut client = Client::connect(&server).await;
+    for value in [
+        vec!["0-"; 1300].join(","),
+        (0..1300).map(|at| format!("{at}-{}", at + 100)).collect::<Vec<_>>().join(","),
+        "-17208,-9223372036854758792".to_owned(),
+        "-9223372036854775808,-9223372036854775808".to_owned(),
+        "0-18446744073709551615,1-18446744073709551615".to_owned(),
+        vec!["-1"; 16].join(","),
+    ] {
+        let headers: String = match value.len() {
+            ..8000 => format!("Range: bytes={value}\r\n"),
+            // Too long for one line: as many as fit.
+            _ => format!("Range: bytes={}\r\n", value.get(..8000).unwrap().rsplit_once(',').unwrap().0),
+        };
+        let answer = client.ask("GET", "/rfc/1", &headers).await;
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"the text of one"[..]), "{value:.60}");
+    }
+}
+
+#[tokio::test]
+async fn w1_only_our_own_names_are_answered() {
+    let server = serve();
+    for (host, status) in [
+        ("127.0.0.1", 200),
+        ("h:80", 200),
+        ("[::1]:80", 200),
+        ("nas.local", 200),
+        ("attacker.example", 421),
+        ("127.0.0.1.attacker.example:80", 421),
+        ("", 421),
+    ] {
+        let mut client = Client::connect(&server).await;
+        client.send(format!("GET /rfc/1 HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await;
+        let answer = client.answer("GET").await;
+        assert_eq!(answer.status, status, "{host}");
+        assert_eq!(answer.body == b"the text of one", status == 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn folders_are_told_only_to_whom_they_are_shown() {
+    let server = serve();
+    let mut client = Client::connect(&server).await;
+    for path in ["/", "/file/", "/file/a/"] {
+        assert_eq!(client.ask("GET", path, "").await.status, 404, "{path}");
+    }
 }
 
 #[tokio::test]

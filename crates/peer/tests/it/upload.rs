@@ -13,6 +13,7 @@ use peer::download::{Destination, Timing, fetch};
 use peer::limit::RateLimit;
 use peer::shares::ShareTable;
 use peer::upload;
+use peer::upload::http::Manners;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -50,15 +51,7 @@ fn serve(more: impl FnOnce(&Path)) -> Server {
         let mut stream = incoming.stream;
         let _ = stream.write_all(b"the other tongue", BOUND).await;
     };
-    tokio::spawn(upload::serve(
-        listeners,
-        policy,
-        RateLimit::default(),
-        shares,
-        told.clone(),
-        fallback,
-        stop,
-    ));
+    tokio::spawn(upload::serve(listeners, policy, Manners::default(), shares, told.clone(), fallback, stop));
     Server { address, folder, told, _stopper: stopper }
 }
 

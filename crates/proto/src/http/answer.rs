@@ -1,24 +1,21 @@
 //! What a request gets: which status, which bytes of the file, and the head before them.
 
+pub mod disposition;
+pub mod media;
+mod multipart;
+
+pub use multipart::Multipart;
+
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use super::condition::{self, EntityTag};
+use super::condition::{self, EntityTag, Outcome};
 use super::range::Selected;
 use super::refusal::Refusal;
 use super::request::{Method, Request};
 use super::status::Status;
-use crate::value::file_name::percent_encode;
+use crate::value::digest::Digest;
 use crate::wire::get::date;
-
-/// What a file is said to be. Nothing that a browser would run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Media {
-    /// Any bytes.
-    Bytes,
-    /// The text of an RFC.
-    Text,
-}
 
 /// A file, or a block list, as a head describes it.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +26,10 @@ pub struct Entity<'a> {
     pub tag: Option<EntityTag>,
     /// When it was last modified.
     pub modified: Option<SystemTime>,
-    /// What it is said to be.
-    pub media: Media,
+    /// The SHA-256 of all of it, once that is known.
+    pub sha256: Option<Digest>,
+    /// What it is said to be; see [`media`].
+    pub media: &'static str,
     /// What to keep it as, where that is known: any characters.
     pub leaf: Option<&'a str>,
 }
@@ -50,7 +49,25 @@ pub struct Plan {
     status: Status,
     method: Method,
     /// What the status is about.
-    bytes: Range<u64>,
+    extent: Extent,
+}
+
+/// What of a file an answer is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Extent {
+    Bytes(Range<u64>),
+    Parts(Multipart),
+}
+
+/// What follows a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyPlan<'a> {
+    /// Nothing, or a text of ours that is there already.
+    None,
+    /// These bytes of the file, at least one.
+    Bytes(u64, u64),
+    /// Several parts of it.
+    Parts(&'a Multipart),
 }
 
 /// Why a sound request is not answered with a file; displayed as one line for the other side to read.
@@ -62,6 +79,9 @@ pub enum Failure {
     /// The file could not be read as it was announced.
     #[error("the file cannot be read, or is changing")]
     Unreadable,
+    /// `Host` is none of our names.
+    #[error("this peer does not go by that name; it does when it is told so by --host")]
+    Misdirected,
     /// Too many uploads already.
     #[error("too many files are being sent; try again later")]
     Busy {
@@ -71,19 +91,26 @@ pub enum Failure {
 }
 
 impl Plan {
-    /// Decides. A range is for GET only, and counts only while its `If-Range` names this very content.
-    pub fn of(request: &Request, entity: &Entity<'_>) -> Self {
-        let plan = |status, bytes| Self { status, method: request.method, bytes };
-        let known = request.if_none_match.as_deref();
-        if known.is_some_and(|known| condition::has_already(known, entity.tag)) {
-            return plan(Status::NotModified, 0..0);
+    /// Decides. A range is for GET only, and counts only while its `If-Range` names this very content. `salt` is any number.
+    pub fn of(request: &Request, entity: &Entity<'_>, salt: u64) -> Self {
+        let plan = |status, extent| Self { status, method: request.method, extent };
+        let nothing = Extent::Bytes(0..0);
+        let conditions = &request.conditions;
+        match condition::judge(conditions, entity.tag, entity.modified) {
+            Outcome::Go => {}
+            Outcome::Unchanged => return plan(Status::NotModified, nothing),
+            Outcome::Changed => return plan(Status::PreconditionFailed, nothing),
         }
-        let joins = request.if_range.as_deref().is_none_or(|value| condition::if_range(value, entity.tag));
+        let joins = conditions.if_range.as_deref().is_none_or(|value| condition::if_range(value, entity.tag));
         let range = request.range.as_ref().filter(|_| joins && request.method == Method::Get);
         match range.map_or(Selected::Whole, |range| range.select(entity.size)) {
-            Selected::Whole => plan(Status::Ok, 0..entity.size),
-            Selected::Part(bytes) => plan(Status::PartialContent, bytes),
-            Selected::Unsatisfiable => plan(Status::RangeNotSatisfiable, 0..0),
+            Selected::Whole => plan(Status::Ok, Extent::Bytes(0..entity.size)),
+            Selected::Part(bytes) => plan(Status::PartialContent, Extent::Bytes(bytes)),
+            Selected::Parts(parts) => {
+                let parts = Multipart::new(parts, entity.size, entity.media, salt);
+                plan(Status::PartialContent, Extent::Parts(parts))
+            }
+            Selected::Unsatisfiable => plan(Status::RangeNotSatisfiable, nothing),
         }
     }
 
@@ -92,20 +119,36 @@ impl Plan {
         self.status
     }
 
-    /// The bytes of the file that follow the head; none where the head is all.
-    pub fn body(&self) -> Range<u64> {
-        match (self.method, self.status) {
-            (Method::Get, Status::Ok | Status::PartialContent) => self.bytes.clone(),
-            _ => 0..0,
+    /// What follows the head.
+    pub fn body(&self) -> BodyPlan<'_> {
+        match (self.method, self.status, &self.extent) {
+            (Method::Get, Status::Ok | Status::PartialContent, Extent::Bytes(bytes)) if !bytes.is_empty() => {
+                BodyPlan::Bytes(bytes.start, bytes.end)
+            }
+            (Method::Get, Status::PartialContent, Extent::Parts(parts)) => BodyPlan::Parts(parts),
+            _ => BodyPlan::None,
         }
     }
 
     /// Appends the head, and where the body is a text of ours, that as well.
     pub fn write(&self, entity: &Entity<'_>, frame: Frame, out: &mut Vec<u8>) {
-        if self.status == Status::RangeNotSatisfiable {
-            let range = format!("Content-Range: bytes */{}\r\n", entity.size);
-            let text = format!("the range begins beyond the file, which has {} bytes", entity.size);
-            return write_text(self.status, &text, self.method, &range, frame, out);
+        match self.status {
+            Status::RangeNotSatisfiable => {
+                let range = format!("Content-Range: bytes */{}\r\n", entity.size);
+                let text = format!("the range begins beyond the file, which has {} bytes", entity.size);
+                return write_text(self.status, &text, self.method, &range, frame, out);
+            }
+            Status::PreconditionFailed => {
+                return write_text(
+                    self.status,
+                    "the file is another one by now",
+                    self.method,
+                    "",
+                    frame,
+                    out,
+                );
+            }
+            _ => {}
         }
         begin(self.status, frame, out);
         if let Some(tag) = entity.tag {
@@ -122,21 +165,26 @@ impl Plan {
     }
 
     fn describe(&self, entity: &Entity<'_>, out: &mut Vec<u8>) {
-        let Range { start, end } = self.bytes;
-        line(out, "Content-Length", &end.saturating_sub(start).to_string());
-        if self.status == Status::PartialContent {
-            line(out, "Content-Range", &format!("bytes {start}-{}/{}", end.saturating_sub(1), entity.size));
+        match &self.extent {
+            Extent::Bytes(Range { start, end }) => {
+                line(out, "Content-Length", &end.saturating_sub(*start).to_string());
+                if self.status == Status::PartialContent {
+                    let last = end.saturating_sub(1);
+                    line(out, "Content-Range", &format!("bytes {start}-{last}/{}", entity.size));
+                }
+                line(out, "Content-Type", entity.media);
+            }
+            Extent::Parts(parts) => {
+                line(out, "Content-Length", &parts.len().to_string());
+                line(out, "Content-Type", &parts.media());
+            }
         }
         line(out, "Accept-Ranges", "bytes");
-        line(
-            out,
-            "Content-Type",
-            match entity.media {
-                Media::Bytes => "application/octet-stream",
-                Media::Text => "text/plain",
-            },
-        );
-        line(out, "Content-Disposition", &disposition(entity.leaf));
+        if let Some(sha256) = entity.sha256 {
+            // RFC 9530: of the whole file, whatever part of it is sent.
+            line(out, "Repr-Digest", &format!("sha-256=:{}:", sha256.base64()));
+        }
+        line(out, "Content-Disposition", &disposition::attachment(entity.leaf));
         harmless(out);
     }
 }
@@ -153,7 +201,7 @@ pub fn write_refusal(refusal: Refusal, date: SystemTime, out: &mut Vec<u8>) {
 pub fn write_failure(failure: Failure, method: Method, frame: Frame, out: &mut Vec<u8>) {
     let retry = match failure {
         Failure::Busy { retry_after } => format!("Retry-After: {}\r\n", retry_after.as_secs()),
-        Failure::NotFound | Failure::Unreadable => String::new(),
+        Failure::NotFound | Failure::Unreadable | Failure::Misdirected => String::new(),
     };
     write_text(failure.status(), &failure.to_string(), method, &retry, frame, out);
 }
@@ -164,8 +212,24 @@ impl Failure {
         match self {
             Self::NotFound => Status::NotFound,
             Self::Unreadable => Status::InternalServerError,
+            Self::Misdirected => Status::MisdirectedRequest,
             Self::Busy { .. } => Status::ServiceUnavailable,
         }
+    }
+}
+
+/// Appends a page for people, under a policy of its own.
+pub(super) fn page(html: &str, policy: &str, method: Method, frame: Frame, out: &mut Vec<u8>) {
+    begin(Status::Ok, frame, out);
+    line(out, "Content-Length", &html.len().to_string());
+    line(out, "Content-Type", "text/html; charset=utf-8");
+    line(out, "Cache-Control", "no-store");
+    line(out, "Referrer-Policy", "no-referrer");
+    line(out, "X-Content-Type-Options", "nosniff");
+    line(out, "Content-Security-Policy", policy);
+    out.extend_from_slice(b"\r\n");
+    if method == Method::Get {
+        out.extend_from_slice(html.as_bytes());
     }
 }
 
@@ -203,23 +267,6 @@ fn line(out: &mut Vec<u8>, name: &str, value: &str) {
     }
 }
 
-/// To be kept, never shown, under a name that cannot break out of the header (RFC 6266, appendix D): plain ASCII for all, and
-/// the very name, encoded, where that differs.
-fn disposition(leaf: Option<&str>) -> String {
-    let Some(leaf) = leaf else { return "attachment".to_owned() };
-    let plain = |letter: char| {
-        letter == ' ' || (letter.is_ascii_graphic() && !matches!(letter, '"' | '\\' | '%' | '/'))
-    };
-    let ascii: String = leaf.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect();
-    match ascii == leaf {
-        true => format!("attachment; filename=\"{ascii}\""),
-        false => {
-            let encoded = percent_encode(leaf).replace('/', "%2F");
-            format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,14 +287,23 @@ mod tests {
 
     fn entity(size: u64) -> Entity<'static> {
         let tag = Some(EntityTag::File(Digest([1; 32])));
-        Entity { size, tag, modified: Some(SystemTime::UNIX_EPOCH), media: Media::Bytes, leaf: Some("a.bin") }
+        let modified = Some(SystemTime::UNIX_EPOCH);
+        Entity { size, tag, modified, sha256: None, media: media::BYTES, leaf: Some("a.bin") }
+    }
+
+    fn body(plan: &Plan) -> Range<u64> {
+        match plan.body() {
+            BodyPlan::None => 0..0,
+            BodyPlan::Bytes(first, end) => first..end,
+            BodyPlan::Parts(parts) => panic!("{parts:?}"),
+        }
     }
 
     fn head(lines: &str, entity: &Entity<'_>) -> (String, Range<u64>) {
-        let plan = Plan::of(&request(lines), entity);
+        let plan = Plan::of(&request(lines), entity, 0);
         let mut out = Vec::new();
         plan.write(entity, FRAME, &mut out);
-        (String::from_utf8(out).unwrap(), plan.body())
+        (String::from_utf8(out).unwrap(), body(&plan))
     }
 
     #[test]
@@ -256,8 +312,8 @@ mod tests {
         let tag = "01".repeat(32);
         let expected = format!(
             "HTTP/1.1 200 OK\nDate: Thu, 01 Jan 1970 00:00:00 GMT\nETag: \"{tag}\"\n\
-             Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\nContent-Length: 10\nAccept-Ranges: bytes\n\
-             Content-Type: application/octet-stream\nContent-Disposition: attachment; filename=\"a.bin\"\n\
+             Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\nContent-Length: 10\n\
+             Content-Type: application/octet-stream\nAccept-Ranges: bytes\nContent-Disposition: attachment; filename=\"a.bin\"\n\
              X-Content-Type-Options: nosniff\nContent-Security-Policy: sandbox; default-src 'none'\n\n"
         );
         assert_eq!(get, (expected.replace('\n', "\r\n"), 0..10));
@@ -280,9 +336,13 @@ mod tests {
             (format!("If-None-Match: \"x\"\r\nIf-None-Match: W/{tag}"), 304, 0..0),
             ("If-None-Match: \"x\"".to_owned(), 200, 0..10),
             (format!("If-None-Match: {tag}\r\nRange: bytes=10-"), 304, 0..0),
+            ("If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT".to_owned(), 304, 0..0),
+            ("If-Modified-Since: yesterday".to_owned(), 200, 0..10),
+            (format!("If-Match: \"x\"\r\nIf-Match: {tag}"), 200, 0..10),
+            ("If-Match: \"x\"".to_owned(), 412, 0..0),
         ] {
-            let plan = Plan::of(&request(&format!("GET /rfc/1 HTTP/1.1\r\n{headers}")), &entity(10));
-            assert_eq!((plan.status().code(), plan.body()), (status, body), "{headers}");
+            let plan = Plan::of(&request(&format!("GET /rfc/1 HTTP/1.1\r\n{headers}")), &entity(10), 0);
+            assert_eq!((plan.status().code(), self::body(&plan)), (status, body), "{headers}");
         }
         let (partial, _) = head("GET /rfc/1 HTTP/1.1\r\nRange: bytes=-4", &entity(10));
         assert!(partial.contains("Content-Length: 4\r\nContent-Range: bytes 6-9/10\r\n"), "{partial}");
@@ -293,18 +353,35 @@ mod tests {
     }
 
     #[test]
-    fn no_name_breaks_out_of_its_header() {
-        assert_eq!(disposition(Some("rfc 1.txt")), "attachment; filename=\"rfc 1.txt\"");
-        assert_eq!(disposition(None), "attachment");
+    fn several_ranges_come_between_lines_that_name_them() {
+        let lines = "GET /rfc/1 HTTP/1.1\r\nRange: bytes=0-1,5-,-1\r\nX: y";
+        let (whole, all) = head(lines, &entity(10));
+        assert!(whole.starts_with("HTTP/1.1 200 OK") && all == (0..10), "they overlap: {whole}");
+        let (digest, lines) = (Digest([0; 32]), "GET /rfc/1 HTTP/1.1\r\nRange: bytes=0-1, -3");
+        let entity = Entity { sha256: Some(digest), ..entity(10) };
+        let plan = Plan::of(&request(lines), &entity, 0xab);
+        let BodyPlan::Parts(parts) = plan.body() else { panic!("{plan:?}") };
         assert_eq!(
-            disposition(Some("ü\"\\\r\n/%41.txt")),
-            "attachment; filename=\"_______41.txt\"; filename*=UTF-8''%C3%BC%22%5C%0D%0A%2F%2541.txt"
+            parts.parts,
+            [(0..2, "0-1"), (7..10, "7-9")].map(|(bytes, range)| {
+                let lines = "\r\n--p2pci-00000000000000ab\r\nContent-Type: application/octet-stream";
+                (format!("{lines}\r\nContent-Range: bytes {range}/10\r\n\r\n"), bytes)
+            })
         );
-        for leaf in ["\r\nX: y", "\u{202e}gpj.exe", "a\";filename=b", "\0\u{7f}\u{9b}"] {
-            let shown = disposition(Some(leaf));
-            assert!(shown.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{shown}");
-            assert_eq!(shown.matches('"').count(), 2, "{shown}");
+        let sent: usize =
+            parts.parts.iter().map(|(before, _)| before.len()).sum::<usize>() + 5 + parts.end.len();
+        let mut out = Vec::new();
+        plan.write(&entity, FRAME, &mut out);
+        let written = String::from_utf8(out).unwrap();
+        for line in [
+            "HTTP/1.1 206 Partial Content\r\n".to_owned(),
+            format!("\r\nContent-Length: {sent}\r\n"),
+            "\r\nContent-Type: multipart/byteranges; boundary=p2pci-00000000000000ab\r\n".to_owned(),
+            format!("\r\nRepr-Digest: sha-256=:{}:\r\n", digest.base64()),
+        ] {
+            assert!(written.contains(&line), "{line}: {written}");
         }
+        assert!(!written.contains("Content-Range"), "{written}");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! From one whole head to a request: the request line, and the few header fields that mean something here.
 
+use std::time::SystemTime;
+
 use httparse::{EMPTY_HEADER, Error, Header};
 
 use super::range::RangeSet;
 use super::refusal::Refusal;
-use super::request::{Method, Request};
+use super::request::{Conditions, Method, Request};
 use super::target::Target;
 use crate::limits::{HOST_BYTES_MAX, HTTP_HEADERS_MAX};
 
@@ -34,8 +36,7 @@ pub(super) fn request(head: &[u8]) -> Result<Request, Refusal> {
         // 1.0 has no such thing by default, and nobody needs it there.
         keep_alive: minor == 1 && !fields.close,
         range: fields.range.and_then(RangeSet::parse),
-        if_range: fields.if_range.map(Into::into),
-        if_none_match: fields.if_none_match.map(Into::into),
+        conditions: fields.conditions,
     })
 }
 
@@ -60,8 +61,7 @@ struct Fields<'a> {
     range: Option<&'a [u8]>,
     /// An ignored range is ignored for good.
     range_twice: bool,
-    if_range: Option<&'a [u8]>,
-    if_none_match: Option<Vec<u8>>,
+    conditions: Conditions,
 }
 
 impl<'a> Fields<'a> {
@@ -87,12 +87,11 @@ impl<'a> Fields<'a> {
             "connection" => self.close |= has_token(value, b"close"),
             "range" if self.range.is_some() => self.range_twice = true,
             "range" => self.range = Some(value),
-            "if-range" => self.if_range = Some(value),
-            "if-none-match" => {
-                let all = self.if_none_match.get_or_insert_default();
-                all.push(b',');
-                all.extend_from_slice(value);
-            }
+            "if-range" => self.conditions.if_range = Some(value.into()),
+            "if-match" => join(&mut self.conditions.if_match, value),
+            "if-none-match" => join(&mut self.conditions.if_none_match, value),
+            "if-modified-since" => self.conditions.if_modified_since = date(value),
+            "if-unmodified-since" => self.conditions.if_unmodified_since = date(value),
             _ => {}
         }
         Ok(())
@@ -107,6 +106,16 @@ impl<'a> Fields<'a> {
         self.body = header.value.iter().any(|digit| *digit != b'0');
         Ok(())
     }
+}
+
+/// Adds a line to a list that may be cut into several (RFC 9110, section 5.3).
+fn join(list: &mut Option<Box<[u8]>>, value: &[u8]) {
+    let joined = list.take().map_or_else(|| value.into(), |before| [&*before, value].join(&b','));
+    *list = Some(joined.into());
+}
+
+fn date(value: &[u8]) -> Option<SystemTime> {
+    str::from_utf8(value).ok().and_then(|text| httpdate::parse_http_date(text).ok())
 }
 
 /// A name in small letters. Some programs take `_` for `-`, so `Content_Length` is judged like what they make of it.

@@ -1,7 +1,7 @@
 //! Which bytes of a file are asked for (RFC 9110, section 14).
 //!
-//! A header that is not understood is ignored, which gives the whole file: always right, and what the RFC allows. Of several
-//! ranges only one can be answered as such; the whole file answers the others.
+//! A header that is not understood is ignored, which gives the whole file: always right, and what the RFC allows. So are several
+//! ranges that are not in order or overlap: whoever wants the same bytes many times over gets them once.
 
 use std::ops::Range;
 
@@ -27,6 +27,8 @@ pub enum Selected {
     Whole,
     /// These bytes, at least one.
     Part(Range<u64>),
+    /// Each of these: at least two, each of at least one byte, in order and without overlap.
+    Parts(Vec<Range<u64>>),
     /// Nothing: no range begins within the file.
     Unsatisfiable,
 }
@@ -51,12 +53,15 @@ impl RangeSet {
 
     /// What of a file of `size` bytes it selects.
     pub fn select(&self, size: u64) -> Selected {
-        let mut parts = self.0.iter().filter_map(|spec| spec.within(size));
-        match (parts.next(), parts.next()) {
-            (None, _) => Selected::Unsatisfiable,
-            (Some(part), None) if part == (0..size) && size == 0 => Selected::Whole,
-            (Some(part), None) => Selected::Part(part),
-            (Some(_), Some(_)) => Selected::Whole,
+        let mut parts: Vec<Range<u64>> = self.0.iter().filter_map(|spec| spec.within(size)).collect();
+        let in_order = parts.iter().zip(parts.iter().skip(1)).all(|(one, next)| one.end <= next.start);
+        match parts.len() {
+            0 => Selected::Unsatisfiable,
+            // The last bytes of an empty file are all of it.
+            _ if size == 0 => Selected::Whole,
+            1 => parts.pop().map_or(Selected::Whole, Selected::Part),
+            _ if in_order => Selected::Parts(parts),
+            _ => Selected::Whole,
         }
     }
 }

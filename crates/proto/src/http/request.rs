@@ -1,5 +1,7 @@
 //! A request in HTTP that can be answered.
 
+use std::time::SystemTime;
+
 use super::range::RangeSet;
 use super::target::Target;
 
@@ -36,8 +38,18 @@ pub struct Request {
     pub keep_alive: bool,
     /// Which bytes; `None` for all.
     pub range: Option<RangeSet>,
-    /// `If-Range` as sent.
+    /// On what the answer depends.
+    pub(super) conditions: Conditions,
+}
+
+/// The conditions of a request (RFC 9110, section 13), as they were sent. A date that is none is left out, as the RFC has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Conditions {
     pub(super) if_range: Option<Box<[u8]>>,
-    /// `If-None-Match` as sent, several lines joined.
+    /// Several lines joined.
+    pub(super) if_match: Option<Box<[u8]>>,
+    /// Several lines joined.
     pub(super) if_none_match: Option<Box<[u8]>>,
+    pub(super) if_modified_since: Option<SystemTime>,
+    pub(super) if_unmodified_since: Option<SystemTime>,
 }

@@ -18,6 +18,8 @@ pub enum Target {
     File(Box<str>),
     /// `/rfc/N`: the text of that number.
     Rfc(RfcNumber),
+    /// `/`, and `/file/FOLDER/` with a `/` at its end: what is shared there. Empty, or a valid [`FileName`].
+    Folder(Box<str>),
     /// Any other path.
     Nothing,
 }
@@ -30,6 +32,8 @@ impl Target {
             ["", "hash", hex] => Digest::parse(hex.as_bytes()).map(Self::Hash),
             ["", "hash", hex, "blocks"] => Digest::parse(hex.as_bytes()).map(Self::Blocks),
             ["", "rfc", number] => RfcNumber::parse(number.as_bytes()).ok().map(Self::Rfc),
+            ["", ""] | ["", "file", ""] => Some(Self::Folder("".into())),
+            ["", "file", .., ""] => path.strip_prefix("/file/").and_then(folder),
             ["", "file", _, ..] => path.strip_prefix("/file/").and_then(file),
             _ => None,
         };
@@ -43,6 +47,13 @@ fn file(encoded: &str) -> Option<Target> {
     Some(Target::File(name.as_str().into()))
 }
 
+fn folder(encoded: &str) -> Option<Target> {
+    match file(encoded.strip_suffix('/')?)? {
+        Target::File(name) => Some(Target::Folder(name)),
+        _ => None,
+    }
+}
+
 /// As a path, encoded: safe to show.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,6 +62,8 @@ impl fmt::Display for Target {
             Self::Blocks(digest) => write!(f, "/hash/{digest}/blocks"),
             Self::File(name) => write!(f, "/file/{}", percent_encode(name)),
             Self::Rfc(number) => write!(f, "/rfc/{number}"),
+            Self::Folder(name) if name.is_empty() => f.write_str("/"),
+            Self::Folder(name) => write!(f, "/file/{}/", percent_encode(name)),
             Self::Nothing => f.write_str("another path"),
         }
     }
@@ -72,11 +85,19 @@ mod tests {
             ("/file/a%2Fb".to_owned(), "/file/a/b".to_owned()),
             ("/file/%252e%252e".to_owned(), "/file/%252e%252e".to_owned()),
             ("/file/a+b&c".to_owned(), "/file/a%2Bb%26c".to_owned()),
+            ("/".to_owned(), "/".to_owned()),
+            ("/file/?x".to_owned(), "/".to_owned()),
+            ("/file/a/".to_owned(), "/file/a/".to_owned()),
+            ("/file/a%20b/c/".to_owned(), "/file/a%20b/c/".to_owned()),
         ] {
             assert_eq!(Target::of_path(&path).to_string(), shown, "{path}");
         }
         for nothing in [
-            "/",
+            "//",
+            "/file//",
+            "/file/a//",
+            "/file/../",
+            "/file/a/%2e%2e/",
             "/rfc",
             "/rfc/",
             "/rfc/0",
@@ -89,7 +110,6 @@ mod tests {
             "/hash/",
             "/hash/00",
             "/file",
-            "/file/",
             "/file/..",
             "/file/../x",
             "/file/%2e%2e/x",
@@ -100,7 +120,6 @@ mod tests {
             "/file/%zz",
             "/file/a%0a",
             "/file/a/./b",
-            "/file/a/",
         ] {
             assert_eq!(Target::of_path(nothing), Target::Nothing, "{nothing}");
         }

@@ -1,9 +1,9 @@
-//! BLAKE3 digests: what a content is called.
+//! Digests of 32 bytes: BLAKE3, which is what a content is called, and SHA-256, by which others check it.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The BLAKE3 root hash of a file, 32 bytes.
+/// 32 bytes: the BLAKE3 root hash of a file where nothing else is said.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 
@@ -22,6 +22,23 @@ impl Digest {
             *byte = (nibble(*high)? << 4) | nibble(*low)?;
         }
         Some(Self(bytes))
+    }
+
+    /// In Base64 with padding (RFC 4648, section 4), as in header fields.
+    pub fn base64(&self) -> String {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut out = String::with_capacity(44);
+        for three in self.0.chunks(3) {
+            let bits = three.iter().fold(0_u32, |bits, byte| (bits << 8) | u32::from(*byte));
+            // The last chunk has two bytes: three digits, of which the last is filled up with zeros.
+            let (bits, digits) = if three.len() == 3 { (bits, 4) } else { (bits << 8, 3) };
+            for shift in [18, 12, 6, 0].into_iter().take(digits) {
+                let index = usize::try_from((bits >> shift) & 63).unwrap_or_default();
+                out.push(DIGITS.get(index).copied().map_or('=', char::from));
+            }
+        }
+        out.push('=');
+        out
     }
 }
 
@@ -57,6 +74,15 @@ pub struct NotADigest;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base64_has_44_characters() {
+        assert_eq!(Digest([0; 32]).base64(), format!("{}=", "A".repeat(43)));
+        assert_eq!(Digest([0xff; 32]).base64(), format!("{}8=", "/".repeat(42)));
+        let known =
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse::<Digest>().unwrap();
+        assert_eq!(known.base64(), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "of nothing");
+    }
 
     #[test]
     fn digests_are_64_hexadecimal_digits() {

@@ -1,20 +1,23 @@
-//! From a request to an answer that only has to be sent. Blocks: it opens files and reads small ones.
+//! From a request to an answer that only has to be sent.
+//!
+//! Twice: at once, for what can be opened and read without waiting for a disk, which is nearly everything that is asked for often;
+//! and for all the rest on a thread that may wait.
 
 use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use proto::http::answer::{self, Entity, Failure, Frame, Media, Plan};
+use proto::http::answer::{self, BodyPlan, Entity, Failure, Frame, Multipart, Plan, media};
 use proto::http::condition::EntityTag;
+use proto::http::listing;
 use proto::http::request::Request;
 use proto::http::status::Status;
 use proto::http::target::Target;
 use proto::limits::HTTP_TOGETHER;
-use proto::rfc_text;
 use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 
+use crate::files;
 use crate::upload::content::{Content, Opened};
 
 /// An answer.
@@ -28,25 +31,31 @@ pub(super) struct Prepared {
 
 /// A body, where it is to be taken from.
 pub(super) enum Body {
-    /// Bytes of a file, more than travel with a head.
-    File { file: Arc<File>, bytes: Range<u64> },
-    /// Bytes of a file, already read.
+    /// Pieces of a file, more than travel with a head.
+    File { file: Arc<File>, pieces: Vec<Piece>, length: u64 },
+    /// Bytes, already read.
     Read(Vec<u8>),
     /// Some of what is in memory anyway.
     Memory { all: Arc<[u8]>, bytes: Range<usize> },
 }
 
+/// Some text of ours, and the bytes of a file that follow it.
+pub(super) struct Piece {
+    pub(super) before: Vec<u8>,
+    pub(super) bytes: Range<u64>,
+}
+
 impl Body {
     pub(super) fn len(&self) -> u64 {
         match self {
-            Self::File { bytes, .. } => bytes.end.saturating_sub(bytes.start),
+            Self::File { length, .. } => *length,
             Self::Read(_) | Self::Memory { .. } => self.in_memory().len() as u64,
         }
     }
 
     /// It does not travel with its head.
     pub(super) fn is_large(&self) -> bool {
-        self.len() > HTTP_TOGETHER as u64
+        matches!(self, Self::File { .. }) || self.len() > HTTP_TOGETHER as u64
     }
 
     /// What of it is in memory.
@@ -59,8 +68,14 @@ impl Body {
     }
 }
 
-/// Finds what the request asks for, and decides how it is answered.
-pub(super) fn prepare(content: &dyn Content, request: &Request, frame: Frame) -> Prepared {
+/// An answer that takes no wait; `None` where one could be needed, or where it is not known.
+pub(super) fn at_once(content: &dyn Content, request: &Request, frame: Frame) -> Option<Prepared> {
+    let found = content.at_once(&request.target)?;
+    of_file(&found, request, frame, files::read_cached).ok()
+}
+
+/// Finds what the request asks for, and decides how it is answered. Blocks.
+pub(super) fn prepare(content: &dyn Content, request: &Request, frame: Frame, browse: bool) -> Prepared {
     let found = match &request.target {
         Target::Hash(digest) => content.by_hash(digest),
         Target::File(name) => FileName::parse(name.as_bytes()).ok().and_then(|name| content.by_name(name)),
@@ -71,47 +86,104 @@ pub(super) fn prepare(content: &dyn Content, request: &Request, frame: Frame) ->
                 |blocks| of_blocks(&blocks, digest, request, frame),
             );
         }
-        Target::Nothing => None,
+        Target::Folder(folder) if browse => return of_folder(content, folder, request, frame),
+        Target::Folder(_) | Target::Nothing => None,
     };
     match found {
-        Some(found) => of_file(&found, request, frame),
+        Some(found) => of_file(&found, request, frame, read)
+            .unwrap_or_else(|_| failed(Failure::Unreadable, request, frame)),
         None => failed(Failure::NotFound, request, frame),
     }
 }
 
-fn failed(failure: Failure, request: &Request, frame: Frame) -> Prepared {
+/// Says why there is no file.
+pub(super) fn failed(failure: Failure, request: &Request, frame: Frame) -> Prepared {
     let mut head = Vec::new();
     answer::write_failure(failure, request.method, frame, &mut head);
     Prepared { head, body: None, status: failure.status() }
 }
 
-fn of_file(found: &Opened, request: &Request, frame: Frame) -> Prepared {
+fn of_folder(content: &dyn Content, folder: &str, request: &Request, frame: Frame) -> Prepared {
+    match content.children(folder) {
+        Some(children) => {
+            let mut head = Vec::new();
+            listing::write(folder, children, request.method, frame, &mut head);
+            Prepared { head, body: None, status: Status::Ok }
+        }
+        None => failed(Failure::NotFound, request, frame),
+    }
+}
+
+fn read(file: &File, buffer: &mut [u8], at: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, at)
+}
+
+/// `read` fills a buffer, or fails; what it gets is small.
+fn of_file(
+    found: &Opened,
+    request: &Request,
+    frame: Frame,
+    read: impl Fn(&File, &mut [u8], u64) -> std::io::Result<()>,
+) -> std::io::Result<Prepared> {
     let leaf = found.name.rsplit('/').next();
     let entity = Entity {
         size: found.size,
         tag: found.hash.map(EntityTag::File),
         modified: Some(found.modified),
-        media: if leaf.and_then(rfc_text::number_of).is_some() { Media::Text } else { Media::Bytes },
+        sha256: found.sha256,
+        media: leaf.map_or(media::BYTES, media::of),
         leaf,
     };
-    let plan = Plan::of(request, &entity);
-    let bytes = plan.body();
-    let length = bytes.end.saturating_sub(bytes.start);
-    let body = match usize::try_from(length) {
-        Ok(0) => None,
-        Ok(length) if length <= HTTP_TOGETHER => match read(&found.file, bytes.start, length) {
-            Ok(read) => Some(Body::Read(read)),
-            Err(_) => return failed(Failure::Unreadable, request, frame),
-        },
-        _ => Some(Body::File { file: Arc::clone(&found.file), bytes }),
+    let plan = Plan::of(request, &entity, fastrand::u64(..));
+    let (pieces, end) = pieces(plan.body());
+    let length = pieces.iter().map(|piece| piece.before.len() as u64 + piece.bytes.end - piece.bytes.start);
+    let length = length.sum::<u64>() + end.len() as u64;
+    let body = match (usize::try_from(length), end.is_empty()) {
+        (Ok(0), _) => None,
+        (Ok(length), _) if length <= HTTP_TOGETHER => {
+            Some(Body::Read(gather(&found.file, &pieces, &end, length, read)?))
+        }
+        (_, true) => Some(Body::File { file: Arc::clone(&found.file), pieces, length }),
+        // The end is a piece without bytes of the file.
+        (_, false) => {
+            let pieces = pieces.into_iter().chain([Piece { before: end, bytes: 0..0 }]).collect();
+            Some(Body::File { file: Arc::clone(&found.file), pieces, length })
+        }
     };
-    with_head(&plan, &entity, frame, body)
+    Ok(with_head(&plan, &entity, frame, body))
 }
 
-fn read(file: &File, at: u64, length: usize) -> std::io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, at)?;
-    Ok(bytes)
+fn pieces(plan: BodyPlan<'_>) -> (Vec<Piece>, Vec<u8>) {
+    match plan {
+        BodyPlan::None => (Vec::new(), Vec::new()),
+        BodyPlan::Bytes(first, end) => (vec![Piece { before: Vec::new(), bytes: first..end }], Vec::new()),
+        BodyPlan::Parts(Multipart { parts, end, .. }) => {
+            let piece = |(before, bytes): &(String, Range<u64>)| Piece {
+                before: before.clone().into_bytes(),
+                bytes: bytes.clone(),
+            };
+            (parts.iter().map(piece).collect(), end.clone().into_bytes())
+        }
+    }
+}
+
+fn gather(
+    file: &File,
+    pieces: &[Piece],
+    end: &[u8],
+    length: usize,
+    read: impl Fn(&File, &mut [u8], u64) -> std::io::Result<()>,
+) -> std::io::Result<Vec<u8>> {
+    let mut all = Vec::with_capacity(length);
+    for Piece { before, bytes } in pieces {
+        all.extend_from_slice(before);
+        let at = all.len();
+        // All pieces together are as long as what travels with a head.
+        all.resize(at + (bytes.end - bytes.start) as usize, 0);
+        read(file, all.get_mut(at..).unwrap_or_default(), bytes.start)?;
+    }
+    all.extend_from_slice(end);
+    Ok(all)
 }
 
 fn of_blocks(blocks: &Arc<[u8]>, digest: &Digest, request: &Request, frame: Frame) -> Prepared {
@@ -119,19 +191,36 @@ fn of_blocks(blocks: &Arc<[u8]>, digest: &Digest, request: &Request, frame: Fram
         size: blocks.len() as u64,
         tag: Some(EntityTag::Blocks(*digest)),
         modified: None,
-        media: Media::Bytes,
+        sha256: None,
+        media: media::BYTES,
         leaf: None,
     };
-    let plan = Plan::of(request, &entity);
-    let Range { start, end } = plan.body();
-    // Both lie within what is in memory.
-    let bytes = usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(0);
-    let body = (!bytes.is_empty()).then(|| Body::Memory { all: Arc::clone(blocks), bytes });
+    let plan = Plan::of(request, &entity, fastrand::u64(..));
+    // What is asked for lies within what is in memory.
+    let within = |bytes: &Range<u64>| {
+        let place = |at| usize::try_from(at).unwrap_or(0);
+        place(bytes.start)..place(bytes.end)
+    };
+    let body = match plan.body() {
+        BodyPlan::Bytes(first, end) => {
+            Some(Body::Memory { all: Arc::clone(blocks), bytes: within(&(first..end)) })
+        }
+        several => {
+            let (pieces, end) = pieces(several);
+            let mut all: Vec<u8> = Vec::new();
+            for Piece { before, bytes } in pieces {
+                all.extend_from_slice(&before);
+                all.extend_from_slice(blocks.get(within(&bytes)).unwrap_or_default());
+            }
+            all.extend_from_slice(&end);
+            (!all.is_empty()).then_some(Body::Read(all))
+        }
+    };
     with_head(&plan, &entity, frame, body)
 }
 
 fn with_head(plan: &Plan, entity: &Entity<'_>, frame: Frame, body: Option<Body>) -> Prepared {
-    let mut head = Vec::new();
+    let mut head = Vec::with_capacity(512);
     plan.write(entity, frame, &mut head);
     Prepared { head, body, status: plan.status() }
 }

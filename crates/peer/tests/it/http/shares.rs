@@ -38,6 +38,7 @@ async fn a_published_file_is_found_by_name_then_by_its_hash_with_its_blocks() {
     assert_eq!((blocks.status, blocks.body.len()), (200, 3 * 32));
     let text = client.ask("GET", "/rfc/1", "").await;
     assert_eq!((text.header("Content-Type"), &text.body[..]), (Some("text/plain"), &b"the text of one"[..]));
+    assert_eq!(client.ask("GET", "/", "").await.status, 404, "folders are not shown");
     // What changed is another content: its old hash names nothing any more.
     std::fs::write(server.shelf.path("large"), "short").unwrap();
     assert_eq!(client.ask("GET", &format!("/hash/{hash}"), "").await.status, 404);
