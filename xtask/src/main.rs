@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod fuzz;
 mod parts;
 mod process;
 mod repository;
@@ -28,7 +29,7 @@ usage: cargo xtask NAME
 ";
 
 fn help() -> String {
-    format!("{HELP}{}", bench::USAGE)
+    format!("{HELP}{}{}", fuzz::USAGE, bench::USAGE)
 }
 
 /// The exit code for a command line that makes no sense.
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
             Ok(true)
         }
         Ok(Subcommand::Bench(asked)) => bench::command(&asked, &typed),
+        Ok(Subcommand::Fuzz(asked)) => fuzz::command(&asked),
         Ok(Subcommand::Tidy) => tidy::command(),
         Ok(Subcommand::Test { offline }) => steps::command(offline),
         Err(reason) => {
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
 enum Subcommand {
     Help,
     Bench(bench::Asked),
+    Fuzz(fuzz::Asked),
     Tidy,
     Test { offline: bool },
 }
@@ -73,6 +76,7 @@ fn parse(typed: &[String]) -> Result<Subcommand, String> {
         [] => Err("a subcommand is missing".into()),
         ["help" | "--help" | "-h"] => Ok(Subcommand::Help),
         ["bench", rest @ ..] => bench::parse(rest).map(Subcommand::Bench),
+        ["fuzz", rest @ ..] => fuzz::parse(rest).map(Subcommand::Fuzz),
         ["tidy"] => Ok(Subcommand::Tidy),
         ["test"] => Ok(Subcommand::Test { offline: false }),
         ["test", "--offline"] => Ok(Subcommand::Test { offline: true }),

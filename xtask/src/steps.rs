@@ -12,7 +12,7 @@ use anyhow::Context;
 
 use crate::process::{Ended, run_live, run_logged};
 use crate::skips::{self, Skips};
-use crate::{parts, repository, texts, tidy};
+use crate::{fuzz, parts, repository, texts, tidy};
 
 /// The bound for one step: several times what the slowest takes from a clean checkout on two cores.
 const STEP_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -71,6 +71,7 @@ fn plan(texts: Option<&Path>) -> Vec<Step> {
         tests,
         doc,
         Step::cargo("release build", "build --release --package p2pci"),
+        Step::cargo("fuzz", &fuzz::step()),
         Step::cargo("instructions", "run --quiet --package xtask -- bench instructions"),
         Step::demo("demo", vec!["demo".into()]),
     ];
@@ -235,6 +236,7 @@ mod tests {
             "cargo test --workspace",
             "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
             "cargo build --release --package p2pci",
+            "cargo run --release --quiet --package proto --features fuzz --example fuzz -- fuzz/corpus --runs 20000000",
             "cargo run --quiet --package xtask -- bench instructions",
             "target/release/p2pci demo",
             "target/release/p2pci demo --dir /texts",

@@ -10,6 +10,8 @@
 //! takes 20 bytes; see `docs/decisions/0007-compact-directory.md`.
 
 mod files;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod listed;
 mod numbers;
 mod session_hash;

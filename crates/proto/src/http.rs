@@ -7,6 +7,8 @@ pub mod answer;
 pub mod condition;
 pub mod decoder;
 mod fields;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod host;
 pub mod listing;
 pub mod range;

@@ -19,6 +19,8 @@
 
 pub mod directory;
 pub mod escape;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod http;
 pub mod limits;
 pub mod rfc_text;

@@ -9,6 +9,8 @@
 
 pub mod answer;
 pub mod blocks;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod journal;
 pub mod plan;
 pub mod rate;

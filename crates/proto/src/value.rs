@@ -2,6 +2,8 @@
 
 pub mod digest;
 pub mod file_name;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod host;
 pub mod number;
 pub mod title;

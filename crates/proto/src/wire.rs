@@ -12,6 +12,8 @@ pub mod decoder;
 pub mod departure;
 pub mod file_decoder;
 pub mod framing;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod get;
 mod head;
 pub mod list;

@@ -32,7 +32,7 @@ impl Layout {
     }
 
     /// Smaller blocks, so that tests of millions of bytes are not needed.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn with_blocks(size: u64, block_bytes: u64) -> Self {
         assert!(block_bytes.is_power_of_two() && block_bytes >= 1024);
         Self { size, block_bytes }
@@ -239,7 +239,7 @@ impl TreeHasher {
         Self { block_bytes: BLOCK_BYTES, size: 0, values: Vec::new(), current: Hasher::new() }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn with_blocks(block_bytes: u64) -> Self {
         Self { block_bytes, ..Self::new() }
     }

@@ -11,5 +11,7 @@
 
 pub mod answer;
 pub mod body;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod request;
 pub mod watch;

@@ -1,0 +1,4 @@
+//! Fuzzes the body `http_requests` of `crates/proto`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| (proto::fuzz::body("http_requests").expect("a body of this name").run)(data, std::time::Instant::now()));

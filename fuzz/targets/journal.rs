@@ -1,0 +1,4 @@
+//! Fuzzes the body `journal` of `crates/proto`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| (proto::fuzz::body("journal").expect("a body of this name").run)(data, std::time::Instant::now()));
