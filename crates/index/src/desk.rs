@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use net::stop::StopSignal;
 use net::stream::WriteError;
 use proto::directory::{Cursor, Key, Record};
+use proto::schedule::Order;
 use proto::value::number::RfcNumber;
 use proto::wire::add::Add;
 use proto::wire::answer;
@@ -28,6 +29,7 @@ use crate::server::Shared;
 use crate::store::{Asked, Op, Peer, Range, StoreError};
 use crate::view::View;
 
+mod choice;
 mod v11;
 mod watch;
 
@@ -56,6 +58,8 @@ struct Said {
 struct Progress {
     records: usize,
     next: Option<Cursor>,
+    /// There is a choice, which was not made: nothing of the answer is written.
+    chooses: bool,
 }
 
 /// How far answering a request has come.
@@ -98,7 +102,12 @@ impl Desk {
             }
             Verb::Lookup(lookup) => {
                 let key = Key::Rfc(lookup.number);
-                return self.tell(Asked::Holders(&key), Progress::default(), &request, outlet).await;
+                return match self.view.order {
+                    Order::Added => {
+                        self.tell(Asked::Holders(&key), Progress::default(), &request, outlet).await
+                    }
+                    Order::Load => self.tell_chosen(&key, &request, outlet).await,
+                };
             }
             Verb::List(_) => {
                 let all = Asked::Range(&Range::Numbers);
@@ -169,9 +178,14 @@ impl Desk {
     ) -> Step<'a> {
         let desk: &'a Self = self;
         let (key, mut progress) = (Key::Rfc(number), Progress::default());
+        let before = outlet.held().len();
         let next = desk.shared.store.at_once().and_then(|store| {
-            store.visit(Asked::Holders(&key), None, &mut desk.page(&mut progress, &request, outlet))
+            store.visit(Asked::Holders(&key), None, &mut desk.sources(&mut progress, &request, outlet))
         });
+        if progress.chooses {
+            outlet.held().truncate(before);
+            return Step::Wait(Box::pin(async move { desk.tell_chosen(&key, &request, outlet).await }));
+        }
         if next.is_none() {
             desk.end(&progress, &request, outlet);
             return Step::Answered;
@@ -217,6 +231,29 @@ impl Desk {
         move |record| {
             if progress.records == 0 {
                 answer::begin(framing, out);
+            }
+            progress.records += 1;
+            view.write(record, framing, out);
+            if is_full(out) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+
+    /// The same for the answer to a LOOKUP, which breaks off where there is a choice: nearly always there is none.
+    fn sources(
+        &self,
+        progress: &mut Progress,
+        request: &Request<'_>,
+        outlet: &mut Outlet,
+    ) -> impl FnMut(&Record<'_, Peer>) -> ControlFlow<()> + Send {
+        let (view, framing, out) = (&self.view, request.framing.answer(), outlet.held());
+        move |record| {
+            match (progress.records, view.order) {
+                (0, _) => answer::begin(framing, out),
+                (_, Order::Added) => {}
+                (_, Order::Load) => {
+                    progress.chooses = true;
+                    return ControlFlow::Break(());
+                }
             }
             progress.records += 1;
             view.write(record, framing, out);

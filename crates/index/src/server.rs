@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use net::accept::Incoming;
 use net::stop::StopSignal;
 use proto::limits::{WARM_UP, WRITE_STALL};
+use proto::schedule::{Order, Tick};
 use proto::visibility::RecordHost;
 use proto::wire::decoder::Reading;
 use tokio::sync::Notify;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub reading: Reading,
     /// Which host a record shows.
     pub record_host: RecordHost,
+    /// In which order the sources of a file are named.
+    pub order: Order,
     /// A reader that takes no byte for this long is cut off.
     pub write_stall: Duration,
     /// How long after its start the index says that it may not know everything yet.
@@ -37,6 +40,7 @@ impl Default for Settings {
         Self {
             reading: Reading::default(),
             record_host: RecordHost::default(),
+            order: Order::default(),
             write_stall: WRITE_STALL,
             warm_up: WARM_UP,
         }
@@ -72,6 +76,12 @@ impl Shared {
             .warm_up
             .checked_sub(now.saturating_duration_since(self.since))
             .filter(|left| !left.is_zero())
+    }
+
+    /// How late it is for the order of sources.
+    pub(crate) fn tick(&self, now: Instant) -> Tick {
+        let tenths = now.saturating_duration_since(self.since).as_millis() / 100;
+        Tick::try_from(tenths).unwrap_or(Tick::MAX)
     }
 
     /// Tells whoever waits for a file that something was added. Nearly always nobody does.

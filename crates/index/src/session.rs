@@ -45,7 +45,9 @@ pub(crate) fn run(
     let Incoming { stream, first, first_byte_at, source, local, permit, tongue: _ } = incoming;
     let membership = Membership::join(Arc::clone(&shared), source);
     let requester = Requester { source: source.ip(), reached: local.ip() };
-    let view = View { policy: shared.settings.record_host, requester, session: membership.id };
+    let settings = &shared.settings;
+    let view =
+        View { policy: settings.record_host, order: settings.order, requester, session: membership.id };
     let now = Instant::now();
     let mut session = Session {
         decoder: Some(Box::new(RequestDecoder::opened(shared.settings.reading, &first, first_byte_at, now))),

@@ -14,9 +14,10 @@ pub use watches::{News, TooManyWatches, Watch};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use proto::directory::{Cursor, Key, KeyRef, Record, Said, SaidRef, SessionId};
+use proto::schedule::{Load, Tick};
 use proto::value::host::PeerAddr;
 use proto::value::number::RfcNumber;
 use proto::visibility::{Claim, Provenance};
@@ -30,13 +31,15 @@ pub struct Peer {
     claimed: PeerAddr,
     source: IpAddr,
     proven: AtomicBool,
+    /// A [`Load`].
+    load: AtomicU64,
 }
 
 impl Peer {
     /// A peer whose claim nobody has looked at. `source` is where its connection comes from.
     #[must_use]
     pub fn new(claimed: PeerAddr, source: IpAddr) -> Self {
-        Self { claimed, source, proven: AtomicBool::new(false) }
+        Self { claimed, source, proven: AtomicBool::new(false), load: AtomicU64::new(0) }
     }
 
     /// Where it says that its uploads are.
@@ -51,6 +54,19 @@ impl Peer {
         // The flag stands for itself, no other memory hangs on it.
         let claim = if self.proven.load(Ordering::Relaxed) { Claim::True } else { Claim::Unproven };
         Provenance { source: self.source, claim }
+    }
+
+    /// How often requesters were sent to it lately.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load::from_bits(self.load.load(Ordering::Relaxed))
+    }
+
+    /// A requester is sent to it.
+    pub(crate) fn set_named(&self, now: Tick) {
+        let named = |bits| Some(Load::from_bits(bits).named(now).to_bits());
+        // It always gives a new value, so it cannot fail.
+        let _ = self.load.fetch_update(Ordering::Relaxed, Ordering::Relaxed, named);
     }
 
     pub(crate) fn set_proven(&self) {

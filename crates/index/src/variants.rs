@@ -1,15 +1,14 @@
 //! Records grouped by content: one name with two contents shows as two variants, never as one.
 
 use proto::directory::{Key, Said};
-use proto::limits::SOURCES_MAX;
+use proto::limits::{SOURCES_COUNTED, SOURCES_MAX};
+use proto::schedule::{Order, Tick};
 use proto::value::digest::Digest;
 use proto::wire::v11::body::{RecordLine, Source, Speaks, Variant};
 
 use crate::store::Entry;
 use crate::view::View;
 
-/// Records of one key that are looked at.
-pub(crate) const ENTRIES_MAX: usize = 1000;
 /// Variants whose other holders are looked up.
 pub(crate) const FOLLOWED_MAX: usize = 16;
 
@@ -23,8 +22,8 @@ enum Content {
     Unknown,
 }
 
-/// Groups records by content: what is published first, and among those in the order of joining.
-pub(crate) fn group(entries: &[Entry], view: &View) -> Vec<Variant> {
+/// Groups records by content: what is published first, and among those in the order of joining. The sources are still to be set.
+pub(crate) fn group<'a>(entries: &'a [Entry], view: &View) -> Vec<(Variant, Vec<&'a Entry>)> {
     let mut groups: Vec<(Content, Vec<&Entry>)> = Vec::new();
     for entry in entries {
         let content = content(&entry.said);
@@ -33,16 +32,35 @@ pub(crate) fn group(entries: &[Entry], view: &View) -> Vec<Variant> {
             None => groups.push((content, vec![entry])),
         }
     }
-    let mut variants: Vec<Variant> =
-        groups.iter().filter_map(|(_, members)| variant(members, view)).collect();
-    variants.sort_by_key(|variant| !variant.published);
+    let mut variants: Vec<_> = groups
+        .into_iter()
+        .filter_map(|(_, members)| variant(&members, view).map(|variant| (variant, members)))
+        .collect();
+    variants.sort_by_key(|(variant, _)| !variant.published);
     variants
 }
 
-/// Replaces the sources of a variant by all who hold its content.
-pub(crate) fn set_sources(variant: &mut Variant, holders: &[Entry], view: &View) {
-    variant.sources = sources(holders.iter(), view);
+/// Names those who hold the content of a variant, in the order that the view asks for.
+pub(crate) fn set_sources<'a>(
+    variant: &mut Variant,
+    holders: impl Iterator<Item = &'a Entry>,
+    view: &View,
+    now: Tick,
+) {
+    let mut holders: Vec<&Entry> = holders.collect();
     variant.sources_in_all = holders.len();
+    match view.order {
+        Order::Added => holders.sort_by_key(|entry| is_partial(entry)),
+        Order::Load => {
+            holders.sort_by_cached_key(|entry| view.rank(entry.session, &entry.peer, is_partial(entry), now));
+        }
+    }
+    holders.truncate(SOURCES_MAX);
+    // Whoever is the only one was not chosen.
+    if holders.len() > 1 {
+        holders.iter().take(SOURCES_COUNTED).for_each(|entry| entry.peer.set_named(now));
+    }
+    variant.sources = holders.into_iter().map(|entry| source(entry, view)).collect();
 }
 
 /// One record as a line of a LIST.
@@ -89,26 +107,27 @@ fn variant(members: &[&Entry], view: &View) -> Option<Variant> {
         rfc,
         title,
         published: members.iter().any(|entry| is_published(entry)),
-        sources: sources(members.iter().copied(), view),
-        sources_in_all: members.len(),
+        sources: Vec::new(),
+        sources_in_all: 0,
     })
 }
 
-/// Those who have a content: complete ones first.
-fn sources<'a>(entries: impl Iterator<Item = &'a Entry>, view: &View) -> Vec<Source> {
-    let mut sources: Vec<Source> = entries.map(|entry| source(entry, view)).collect();
-    sources.sort_by_key(|source| source.partial);
-    sources.truncate(SOURCES_MAX);
-    sources
+fn source(entry: &Entry, view: &View) -> Source {
+    let speaks = match &entry.said {
+        Said::Title(_) => Speaks::V1_0,
+        Said::File(_) => Speaks::V1_1,
+    };
+    Source {
+        host: view.host(entry.session, &entry.peer),
+        port: entry.peer.claimed().port().get(),
+        speaks,
+        partial: is_partial(entry),
+        published: is_published(entry),
+    }
 }
 
-fn source(entry: &Entry, view: &View) -> Source {
-    let (speaks, partial) = match &entry.said {
-        Said::Title(_) => (Speaks::V1_0, false),
-        Said::File(file) => (Speaks::V1_1, file.partial),
-    };
-    let host = view.host(entry.session, &entry.peer);
-    Source { host, port: entry.peer.claimed().port().get(), speaks, partial, published: is_published(entry) }
+fn is_partial(entry: &Entry) -> bool {
+    matches!(&entry.said, Said::File(file) if file.partial)
 }
 
 /// Records of 1.0 don't say, and count as published.
@@ -160,7 +179,8 @@ mod tests {
     fn contents_never_mix_and_published_ones_come_first() {
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let requester = Requester { source: local, reached: local };
-        let view = View { policy: RecordHost::Auto, requester, session: SessionId(99) };
+        let session = SessionId(99);
+        let view = View { policy: RecordHost::Auto, order: Order::Load, requester, session };
         let entries = [
             entry(1, file(Some(1), true, false)),
             entry(2, file(Some(2), true, true)),
@@ -168,7 +188,11 @@ mod tests {
             entry(4, file(None, false, false)),
             entry(5, Said::Title("t".into())),
         ];
-        let variants = group(&entries, &view);
+        let settled = |(mut variant, members): (Variant, Vec<&Entry>)| {
+            set_sources(&mut variant, members.into_iter(), &view, 0);
+            variant
+        };
+        let variants: Vec<Variant> = group(&entries, &view).into_iter().map(settled).collect();
         let told: Vec<_> = variants
             .iter()
             .map(|variant| (variant.hash.map(|hash| hash.0[0]), variant.published, variant.sources.len()))

@@ -1,6 +1,7 @@
 //! A record as one requester sees it.
 
 use proto::directory::{KeyRef, Record, SaidRef, SessionId};
+use proto::schedule::{Candidate, Order, Rank, Tick};
 use proto::value::number::RfcNumber;
 use proto::visibility::{RecordHost, Requester, Shown, shown_host};
 use proto::wire::add::Add;
@@ -13,6 +14,7 @@ use crate::store::Peer;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
     pub(crate) policy: RecordHost,
+    pub(crate) order: Order,
     pub(crate) requester: Requester,
     pub(crate) session: SessionId,
 }
@@ -51,6 +53,13 @@ impl View {
         }
     }
 
+    /// Which place a peer gets among the sources of a file.
+    pub(crate) fn rank(&self, session: SessionId, peer: &Peer, partial: bool, now: Tick) -> Rank {
+        let source = peer.provenance().source;
+        let candidate = Candidate { load: peer.load(), source, partial, own: session == self.session };
+        candidate.rank(self.requester.source, now)
+    }
+
     /// The host of a peer as the requester is shown it.
     pub(crate) fn host(&self, session: SessionId, peer: &Peer) -> String {
         match self.shown(session, peer) {
@@ -87,7 +96,7 @@ mod tests {
             peer.set_proven();
         }
         let requester = Requester { source: ip(requester), reached: ip("10.0.0.1") };
-        let view = View { policy: RecordHost::Auto, requester, session: SessionId(1) };
+        let view = View { policy: RecordHost::Auto, order: Order::Load, requester, session: SessionId(1) };
         let key = KeyRef::Rfc(RfcNumber::new(7).unwrap());
         let session = SessionId(if own { 1 } else { 2 });
         let found = Record { key, session, said: SaidRef::Title("A b"), peer: &Arc::new(peer) };

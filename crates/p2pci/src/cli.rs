@@ -84,6 +84,9 @@ pub struct Server {
     /// Which host a record shows
     #[arg(long, value_name = "WHICH", value_enum, default_value_t = RecordHost::Auto, env = "P2PCI_RECORD_HOST")]
     pub record_host: RecordHost,
+    /// In which order the sources of a file are named
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t = Order::Load, env = "P2PCI_ORDER")]
+    pub order: Order,
     /// Connections from one address (IPv4) or /64 (IPv6) at once
     #[arg(long, value_name = "N", default_value_t = proto::limits::CONNECTIONS_PER_ADDRESS, env = "P2PCI_MAX_PER_ADDRESS")]
     pub max_per_address: usize,
@@ -107,6 +110,15 @@ pub enum RecordHost {
     Claimed,
     /// The address that the index observed
     Observed,
+}
+
+/// `--order`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// Those first to whom few were sent lately, near ones before far ones; at most 200
+    Load,
+    /// In the order in which they joined
+    Added,
 }
 
 /// `--log-format`

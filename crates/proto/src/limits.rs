@@ -55,6 +55,10 @@ pub const WATCH_HELD: usize = 4096;
 pub const WATCH_HELD_OF_ONE: usize = 256;
 /// WATCHes of every file, or of a prefix, at once: each of them looks at each change.
 pub const WATCHES_OF_ALL_MAX: usize = 256;
+/// Holders of one key among whom the sources of an answer are chosen: those who joined first.
+pub const SOURCES_WEIGHED: usize = 1000;
+/// Of the sources that a LOOKUP of 1.1 names, those that count as named: a downloader begins with these. In 1.0 it is one.
+pub const SOURCES_COUNTED: usize = 4;
 /// Most refused lines that an answer to ADD FILES tells one by one.
 pub const REFUSALS_TOLD_MAX: usize = 100;
 /// A program of 1.1 takes an index that is silent for this long after the first request for an older one.
@@ -77,7 +81,7 @@ pub const ANSWER_STALL: Duration = Duration::from_secs(10);
 pub const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Longest answer that is streamed, in bytes (a LIST of 1.0).
 pub const LIST_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
-/// Most sources of one file that a downloader tries.
+/// Most sources of one file that an index names and that a downloader tries.
 pub const SOURCES_MAX: usize = 200;
 
 /// Longest request that we write, in bytes: existing indexes read once, with a buffer of this size.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use net::stream::WriteError;
 use proto::directory::{Cursor, Key, SessionId};
-use proto::limits::{REFUSALS_TOLD_MAX, V11_BODY_HELD};
+use proto::limits::{REFUSALS_TOLD_MAX, SOURCES_WEIGHED, V11_BODY_HELD};
 use proto::value::host::Host;
 use proto::value::number::{Port, RfcNumber};
 use proto::wire::refusal::Reason;
@@ -168,7 +168,7 @@ impl Desk {
     /// Every content of a file. Whoever holds the content of a variant is a source of it, whatever the name there.
     async fn variants(&self, target: &Target) -> Vec<Variant> {
         let store = &self.shared.store;
-        let limit = variants::ENTRIES_MAX;
+        let limit = SOURCES_WEIGHED;
         let entries = match target {
             Target::Rfc(number) => store.lookup(&Key::Rfc(*number), None, limit).await.entries,
             Target::Hash(hash) => store.lookup(&Key::Hash(*hash), None, limit).await.entries,
@@ -180,15 +180,17 @@ impl Desk {
                 }
             }
         };
-        let mut found = variants::group(&entries, &self.view);
-        if matches!(target, Target::Hash(_)) {
-            return found;
-        }
-        for variant in found.iter_mut().take(variants::FOLLOWED_MAX) {
-            if let Some(hash) = variant.hash {
+        let (now, by_hash) = (self.shared.tick(Instant::now()), matches!(target, Target::Hash(_)));
+        let mut found = Vec::new();
+        for (mut variant, members) in variants::group(&entries, &self.view) {
+            let followed = variant.hash.filter(|_| !by_hash && found.len() < variants::FOLLOWED_MAX);
+            if let Some(hash) = followed {
                 let holders = store.lookup(&Key::Hash(hash), None, limit).await.entries;
-                variants::set_sources(variant, &holders, &self.view);
+                variants::set_sources(&mut variant, holders.iter(), &self.view, now);
+            } else {
+                variants::set_sources(&mut variant, members.into_iter(), &self.view, now);
             }
+            found.push(variant);
         }
         found
     }

@@ -4,10 +4,16 @@ use crate::world::{
     NOT_FOUND, World, add_request, filled, held_by, list_request, lookup_request, ok, request,
 };
 use index::server::Settings;
+use index::store::{MemoryStore, Store};
+use proto::schedule::Order;
+
+fn in_the_order_of_joining() -> Settings {
+    Settings { order: Order::Added, ..Settings::default() }
+}
 
 #[test]
 fn the_conversation_of_the_specification() {
-    let world = World::new();
+    let world = World::with(in_the_order_of_joining(), Store::Memory(MemoryStore::default()));
     let (mut a, mut b) = (world.client(), world.client());
     a.ask(list_request(), NOT_FOUND);
     a.ask(
@@ -96,7 +102,7 @@ fn a_list_of_many_pages_is_whole_and_in_order() {
 
 #[test]
 fn every_holder_is_told_in_the_order_of_joining() {
-    let world = World::with(Settings::default(), held_by(700));
+    let world = World::with(in_the_order_of_joining(), held_by(700));
     let records: Vec<String> = (0..700).map(|holder| format!("RFC 1 title {holder} h 1")).collect();
     let records: Vec<&str> = records.iter().map(String::as_str).collect();
     world.client().ask(lookup_request(1), &ok(&records));

@@ -15,6 +15,7 @@ use net::listen::{ListenSpec, Listeners, PortChoice};
 use net::stop::{StopSignal, stop_pair};
 use peer::link::IndexAddr;
 use proto::limits::{DESCRIPTORS_RESERVED, INDEX_PORT};
+use proto::schedule::Order;
 use proto::tongue::Tongue;
 use proto::visibility::RecordHost;
 use proto::wire::decoder::Reading;
@@ -75,6 +76,10 @@ fn settings(args: &cli::Server) -> Settings {
             cli::RecordHost::Auto => RecordHost::Auto,
             cli::RecordHost::Claimed => RecordHost::Claimed,
             cli::RecordHost::Observed => RecordHost::Observed,
+        },
+        order: match args.order {
+            cli::Order::Load => Order::Load,
+            cli::Order::Added => Order::Added,
         },
         warm_up: args.warm_up,
         ..Settings::default()

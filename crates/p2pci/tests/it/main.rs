@@ -16,6 +16,7 @@ mod get;
 mod http;
 mod limits;
 mod namespaces;
+mod order;
 mod places;
 mod rates;
 mod resume;
