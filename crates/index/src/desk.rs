@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 
 use net::stop::StopSignal;
 use net::stream::WriteError;
@@ -28,9 +29,10 @@ use crate::outlet::{Outlet, is_full};
 use crate::server::Shared;
 use crate::store::{Asked, Op, Peer, Range, StoreError};
 use crate::view::View;
+use crate::wants::Listening;
 
 mod choice;
-mod v11;
+pub(crate) mod v11;
 mod watch;
 
 const GET_ELSEWHERE: Reason = Reason::NotServedHere("GET is for peers; this is the index");
@@ -42,6 +44,8 @@ pub(crate) struct Desk {
     source: SocketAddr,
     view: View,
     peers: Peers,
+    /// The requester may be told what is wanted.
+    listening: Option<Box<Listening>>,
     /// Ends a wait; everything else is short.
     stop: StopSignal,
 }
@@ -71,7 +75,12 @@ pub(crate) enum Step<'a> {
 
 impl Desk {
     pub(crate) fn new(shared: Arc<Shared>, source: SocketAddr, view: View, stop: StopSignal) -> Self {
-        Self { shared, source, view, peers: Peers::default(), stop }
+        Self { shared, source, view, peers: Peers::default(), listening: None, stop }
+    }
+
+    /// What the requester is to be told without having asked just now.
+    pub(crate) fn poll_wanted(&self, context: &Context<'_>) -> Poll<Vec<Arc<str>>> {
+        self.listening.as_ref().map_or(Poll::Pending, |listening| listening.poll(context))
     }
 
     /// The decoder of the session, made if there is none.

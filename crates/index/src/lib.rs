@@ -7,13 +7,16 @@
 //! Absent on purpose: the other languages of the port, printing (what happens goes to a [`notice::Observer`]), files, and
 //! anything that a downloading or sharing peer does.
 
+pub mod checksums;
 mod claims;
 mod desk;
 pub mod notice;
 mod outlet;
+mod pieces;
 pub mod server;
 mod session;
 pub mod status;
 pub mod store;
 mod variants;
 mod view;
+mod wants;

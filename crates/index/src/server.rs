@@ -9,16 +9,20 @@ use net::accept::Incoming;
 use net::stop::StopSignal;
 use proto::limits::{WARM_UP, WRITE_STALL};
 use proto::schedule::{Order, Tick};
+use proto::value::digest::Digest;
 use proto::visibility::RecordHost;
 use proto::wire::decoder::Reading;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use crate::checksums::{self, Checksums};
 use crate::claims::Claims;
 use crate::notice::Observer;
+use crate::pieces::PieceShelf;
 use crate::session;
 use crate::status::Status;
 use crate::store::Store;
+use crate::wants::Wants;
 
 /// How the index behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) claims: Arc<Claims>,
+    pub(crate) wants: Arc<Wants>,
+    pub(crate) pieces: PieceShelf,
     pub(crate) requests: AtomicU64,
     news: Notify,
     waiting: AtomicUsize,
@@ -124,6 +130,8 @@ impl Server {
             store,
             observer,
             claims,
+            wants: Arc::default(),
+            pieces: PieceShelf::default(),
             requests: AtomicU64::new(0),
             news: Notify::new(),
             waiting: AtomicUsize::new(0),
@@ -139,6 +147,12 @@ impl Server {
         stop: StopSignal,
     ) -> impl Future<Output = ()> + Send + use<> {
         session::run(Arc::clone(&self.0), incoming, stop)
+    }
+
+    /// What SHA-256 says of a content, by its BLAKE3 hash. Where nobody has told it yet a peer that has the content is asked, and
+    /// waited for so long at most.
+    pub async fn checksums(&self, hash: Digest, patience: Duration) -> Checksums {
+        checksums::of(&self.0, hash, patience).await
     }
 
     /// What there is at this moment.

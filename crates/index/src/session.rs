@@ -28,6 +28,7 @@ use proto::wire::decoder::{Decoded, RequestDecoder};
 use tokio::io::ReadBuf;
 use tokio::time::sleep_until;
 
+use crate::desk::v11::write_wanted;
 use crate::desk::{Desk, Step};
 use crate::notice::{LeftWhy, Notice};
 use crate::outlet::Outlet;
@@ -108,6 +109,8 @@ enum Event {
     EndOfFile,
     /// It is this late, and nothing came.
     Wake(Instant),
+    /// Of these files something is wanted from the other side.
+    Wanted(Vec<Arc<str>>),
     Stop,
     Failed(io::Error),
 }
@@ -236,6 +239,9 @@ impl Session {
             if taken.is_ready() {
                 return taken;
             }
+            if let Poll::Ready(names) = desk.poll_wanted(context) {
+                return Poll::Ready(Event::Wanted(names));
+            }
             match &mut waking {
                 Some(waking) => waking.as_mut().poll(context).map(|()| Event::Wake(Instant::now())),
                 None => Poll::Pending,
@@ -247,6 +253,7 @@ impl Session {
     fn apply(&mut self, event: Event) -> Result<(), LeftWhy> {
         match event {
             Event::Bytes(now) | Event::Wake(now) => self.now = now,
+            Event::Wanted(names) => write_wanted(&names, self.outlet.held()),
             Event::EndOfFile => self.desk.decoder(&mut self.decoder).push_end_of_file(),
             Event::Stop => return Err(LeftWhy::Stopping),
             Event::Failed(error) => return Err(LeftWhy::Error(error)),

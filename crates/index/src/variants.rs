@@ -49,6 +49,7 @@ pub(crate) fn set_sources<'a>(
 ) {
     let mut holders: Vec<&Entry> = holders.collect();
     variant.sources_in_all = holders.len();
+    variant.sha256 = variant.sha256.or_else(|| holders.iter().find_map(|entry| sha256(entry)));
     match view.order {
         Order::Added => holders.sort_by_key(|entry| is_partial(entry)),
         Order::Load => {
@@ -72,6 +73,7 @@ pub(crate) fn record_line(entry: &Entry, view: &View) -> RecordLine {
             size: Some(file.size),
             modified: Some(file.modified),
             hash: file.hash,
+            sha256: file.sha256.as_deref().copied(),
             rfc: file.rfc.as_ref().map(|(number, _)| number.get()),
             title: file.rfc.as_ref().map(|(_, title)| title.to_string()),
             source,
@@ -81,6 +83,7 @@ pub(crate) fn record_line(entry: &Entry, view: &View) -> RecordLine {
             size: None,
             modified: None,
             hash: None,
+            sha256: None,
             rfc: number_of(key),
             title: Some(title.to_string()),
             source,
@@ -99,7 +102,9 @@ fn content(said: &Said) -> Content {
 fn variant(members: &[&Entry], view: &View) -> Option<Variant> {
     let first = members.iter().find(|entry| is_published(entry)).or(members.first())?;
     let RecordLine { name, size, modified, hash, rfc, title, .. } = record_line(first, view);
+    let sha256 = members.iter().find_map(|entry| sha256(entry));
     Some(Variant {
+        sha256,
         name,
         size,
         modified,
@@ -133,6 +138,13 @@ fn is_partial(entry: &Entry) -> bool {
 /// Records of 1.0 don't say, and count as published.
 fn is_published(entry: &Entry) -> bool {
     !matches!(&entry.said, Said::File(file) if file.copied)
+}
+
+fn sha256(entry: &Entry) -> Option<Digest> {
+    match &entry.said {
+        Said::File(file) => file.sha256.as_deref().copied(),
+        Said::Title(_) => None,
+    }
 }
 
 fn number_of(key: &Key) -> Option<u32> {
@@ -172,6 +184,7 @@ mod tests {
             rfc: None,
             copied,
             partial,
+            sha256: None,
         }))
     }
 

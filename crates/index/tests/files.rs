@@ -46,7 +46,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn file(name: &str, hash: Option<u8>, copied: bool) -> Arc<File> {
     let hash = hash.map(|byte| Digest([byte; 32]));
-    Arc::new(File { name: name.into(), size: 1, modified: 0, hash, rfc: None, copied, partial: false })
+    Arc::new(File {
+        name: name.into(),
+        size: 1,
+        modified: 0,
+        hash,
+        rfc: None,
+        copied,
+        partial: false,
+        sha256: None,
+    })
 }
 
 struct World {

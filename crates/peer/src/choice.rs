@@ -131,6 +131,7 @@ mod tests {
             size: Some(3),
             modified: None,
             hash: hash.map(|byte| Digest([byte; 32])),
+            sha256: None,
             rfc: None,
             title: None,
             published,

@@ -4,23 +4,25 @@
 
 mod outbox;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use net::stop::StopSignal;
-use proto::limits::REGISTERED_WITHIN;
+use proto::limits::{REGISTERED_WITHIN, WANTED_MAX};
+use proto::value::file_name::FileName;
 use proto::value::host::Host;
 use proto::value::number::{Port, RfcNumber};
 use proto::wire::status::StatusCode;
-use proto::wire::v11::body::{Changed, lines, parse_line};
+use proto::wire::v11::body::{Changed, NameLine, lines, parse_line};
 use proto::wire::v11::request::Ask;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use self::outbox::{Batch, Outbox};
 use crate::link::backoff::Backoff;
-use crate::link::v11::{AskError, Connection};
+use crate::link::v11::{AskError, Connection, Told};
 use crate::link::{IndexAddr, Link, LinkConfig, LinkError};
 use crate::notice::{LinkNotice, Notice, Observer};
 use crate::shares::{Change, Changes, ShareTable, SharedFile};
@@ -42,6 +44,23 @@ enum Ended {
     TooOld,
     /// The connection is gone.
     Lost(String),
+}
+
+/// Files whose digests the index has asked for and not been told yet.
+#[derive(Default)]
+struct Wanted(BTreeSet<Arc<str>>);
+
+impl Wanted {
+    /// An index asks for no more than it may at once; one that does is not listened to.
+    fn take(&mut self, told: &Told, shares: &ShareTable) {
+        for (_, line) in lines(&told.body) {
+            let Ok(NameLine { name }) = parse_line(line) else { continue };
+            let Ok(known) = FileName::parse(name.as_bytes()) else { continue };
+            if self.0.len() < WANTED_MAX && shares.demand_sums(known) {
+                self.0.insert(name.as_ref().into());
+            }
+        }
+    }
 }
 
 struct Registrar {
@@ -111,6 +130,7 @@ impl Registrar {
         }
         self.outbox.begin(self.shares.snapshot());
         let (mut files, mut refused, mut told) = (0, 0, false);
+        let mut wanted = Wanted::default();
         loop {
             while let Some(batch) = self.outbox.next() {
                 match self.send(&mut connection, &host, &batch).await {
@@ -118,19 +138,46 @@ impl Registrar {
                         files += changed.taken;
                         refused += changed.refused_in_all;
                     }
-                    Err(AskError::Link(error)) => return Ended::Lost(cause(error)),
-                    Err(AskError::NotV11) => return Ended::Lost("the index changed its tongue".to_owned()),
+                    Err(error) => return ended(error),
                 }
             }
             if !told {
                 told = true;
                 self.tell(LinkNotice::Registered { files, refused });
+                // An older index refuses it, and will never want anything.
+                if let Err(error) = connection.ask(&Ask::Wants, Duration::ZERO).await {
+                    return ended(error);
+                }
+            }
+            for told in connection.wanted() {
+                wanted.take(&told, &self.shares);
             }
             let news = tokio::select! {
                 news = changes.next() => news,
-                () = connection.stream().ended() => return Ended::Lost("the index closed the connection".to_owned()),
+                told = connection.unasked() => match told {
+                    Ok(told) => {
+                        wanted.take(&told, &self.shares);
+                        continue;
+                    }
+                    Err(error) => return Ended::Lost(cause(error)),
+                },
             };
-            news.into_iter().for_each(|change| self.outbox.note(change));
+            for change in news {
+                self.add_wanted_pieces(&mut wanted, &change).await;
+                self.outbox.note(change);
+            }
+        }
+    }
+
+    /// A file whose SHA-256 is known by now goes with its pieces to an index that asked for it.
+    async fn add_wanted_pieces(&mut self, wanted: &mut Wanted, change: &Change) {
+        let Change::Put(SharedFile { name, sha256: Some(_), .. }) = change else { return };
+        if !wanted.0.remove(name) {
+            return;
+        }
+        let (shares, asked) = (Arc::clone(&self.shares), Arc::clone(name));
+        if let Ok(Some(pieces)) = spawn_blocking(move || shares.pieces(&asked)).await {
+            self.outbox.add_pieces(Arc::clone(name), pieces);
         }
     }
 
@@ -187,6 +234,13 @@ impl Registrar {
 
     fn tell(&self, notice: LinkNotice) {
         self.observer.notice(Notice::Link(notice));
+    }
+}
+
+fn ended(error: AskError) -> Ended {
+    match error {
+        AskError::Link(error) => Ended::Lost(cause(error)),
+        AskError::NotV11 => Ended::Lost("the index changed its tongue".to_owned()),
     }
 }
 

@@ -16,6 +16,7 @@ use proto::http::target::Target;
 use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 use proto::value::number::RfcNumber;
+use proto::value::pieces::Pieces;
 
 use crate::files;
 use crate::notice::Observer;
@@ -33,6 +34,7 @@ mod publish;
 mod roots;
 mod rules;
 mod scan;
+mod sums;
 mod table;
 mod watch;
 
@@ -191,6 +193,18 @@ impl ShareTable {
     /// Moves a file to the front of those that wait to be hashed; whether there is such a file and it has no hash yet.
     pub fn demand(&self, name: FileName<'_>) -> bool {
         self.table.demand(name.as_str())
+    }
+
+    /// Sees to it that the SHA-256 of a file and of its pieces is known soon: when it is, and also when it already was, the file is
+    /// among the changes. Whether there is such a file.
+    pub fn demand_sums(&self, name: FileName<'_>) -> bool {
+        self.table.demand_sums(name.as_str())
+    }
+
+    /// The SHA-256 of a file's pieces, if they are known. Blocks.
+    #[must_use]
+    pub fn pieces(&self, name: &str) -> Option<Pieces> {
+        self.table.pieces(name)
     }
 
     /// Shares each `rfcN.txt` that is a regular file of the folder itself, and tells what was skipped. Of two names for one

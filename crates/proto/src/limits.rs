@@ -21,6 +21,16 @@ pub const HTTP_RANGES_MAX: usize = 16;
 pub const HTTP_IDLE: Duration = Duration::from_secs(15);
 /// Longest file in bytes that travels in one write with its head in HTTP, and about as much as several answers in one write.
 pub const HTTP_TOGETHER: usize = 64 * 1024;
+/// Size in bytes of the pieces by which programs outside check a file, doubled until there are few enough.
+pub const PIECE_BYTES_MIN: u64 = 1 << 20;
+/// Most pieces of a file.
+pub const PIECES_MAX: u64 = 1024;
+/// Bytes of pieces' digests that an index holds for whoever asks for a Metalink.
+pub const PIECES_HELD: usize = 64 * 1024 * 1024;
+/// Most files of one peer whose digests an index asks for at once.
+pub const WANTED_MAX: usize = 64;
+/// Longest wait of a Metalink for digests that a peer has still to compute.
+pub const DIGESTS_WITHIN: Duration = Duration::from_secs(5);
 /// Longest title in bytes of UTF-8.
 pub const TITLE_BYTES_MAX: usize = 512;
 /// Longest host name in bytes (RFC 1035, section 2.3.4).

@@ -6,6 +6,7 @@ pub mod file_name;
 pub(crate) mod fuzz;
 pub mod host;
 pub mod number;
+pub mod pieces;
 pub mod title;
 
 /// Why bytes are not the value that was expected. The texts are for logs and for people.

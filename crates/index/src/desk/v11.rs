@@ -69,6 +69,11 @@ impl Desk {
             Ask::List(page) => self.list_page(page).await,
             Ask::Search { .. } => Reply::refusal(Status::NotImplemented, "this index has no search yet"),
             Ask::Ping => Reply::ok(Vec::new(), 0),
+            Ask::Wants => {
+                let listening = self.shared.wants.listen(self.view.session);
+                self.listening = Some(Box::new(listening));
+                Reply::ok(Vec::new(), 0)
+            }
             Ask::Watch(scope) => return self.watch(scope, request, outlet).await,
         };
         self.reply(request, reply, outlet).await
@@ -117,11 +122,18 @@ impl Desk {
     async fn add_file(&self, line: &[u8], peer: &Arc<Peer>) -> Result<(), String> {
         let line: FileLine<'_> = parse_line(line)?;
         let file = Arc::new(line.check().map_err(|error| error.to_string())?);
+        let content = file.hash.zip(file.sha256.as_deref().copied());
         let op = Op::AddFile { file, peer: Arc::clone(peer) };
-        match self.shared.store.apply(self.view.session, op).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
+        let applied = self.shared.store.apply(self.view.session, op).await;
+        applied.map_err(|error| error.to_string())?;
+        // Only who was asked is listened to: the room for pieces is everybody's.
+        if let (Some(listening), Some(content)) = (&self.listening, content)
+            && let Some(pieces) = line.checked_pieces()
+            && listening.answered(&line.name)
+        {
+            self.shared.pieces.put(content, pieces);
         }
+        Ok(())
     }
 
     async fn remove_files(&self, body: &[u8]) -> Reply {
@@ -228,6 +240,15 @@ impl Desk {
             self.shared.observer.notice(&crate::notice::Notice::Request { source, request, status, records });
         }
     }
+}
+
+/// Appends what is wanted of a peer.
+pub(crate) fn write_wanted(names: &[Arc<str>], out: &mut Vec<u8>) {
+    let mut body = Vec::new();
+    for name in names {
+        write_line(&NameLine { name: (&**name).into() }, &mut body);
+    }
+    Answer { status: Status::Wanted, cursor: None, warming: None, body: &body }.write(out);
 }
 
 /// Appends the answer to a request that cannot be understood.

@@ -4,4 +4,5 @@
 mod answers;
 mod endings;
 mod refusals;
+mod wants;
 mod world;

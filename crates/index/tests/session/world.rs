@@ -138,6 +138,19 @@ impl World {
         Client(stream)
     }
 
+    /// Runs something to its end.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Begins something.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.runtime.spawn(work)
+    }
+
     /// Waits until the index has so many records, and says how long that took.
     pub(crate) fn wait_for_records(&self, records: usize) -> Duration {
         let began = Instant::now();

@@ -128,10 +128,10 @@ impl fmt::Display for Shown<'_> {
 
 /// A file for programs.
 fn file_object(file: &RecordLine, sources: &[Source]) -> Value {
-    let RecordLine { name, size, modified, hash, rfc, title, .. } = file;
+    let RecordLine { name, size, modified, hash, sha256, rfc, title, .. } = file;
     json!({
         "type": "file", "name": name, "size": size, "modified": modified, "hash": hash.map(|hash| hash.to_string()),
-        "number": rfc, "title": title, "sources": sources,
+        "sha256": sha256.map(|sha256| sha256.to_string()), "number": rfc, "title": title, "sources": sources,
     })
 }
 
@@ -145,7 +145,7 @@ mod tests {
         let source =
             Source { host: "h".into(), port: 1, speaks: Speaks::V1_1, partial: false, published: true };
         let (name, title) = (name.map(str::to_owned), title.map(str::to_owned));
-        RecordLine { name, size: Some(2048), modified: None, hash: None, rfc, title, source }
+        RecordLine { name, size: Some(2048), modified: None, hash: None, sha256: None, rfc, title, source }
     }
 
     #[test]

@@ -82,9 +82,11 @@ fn words(source: &Source) -> String {
 
 /// A content for programs.
 fn object(variant: &Variant) -> Value {
-    let Variant { name, size, modified, hash, rfc, title, published, sources, sources_in_all } = variant;
+    let Variant { name, size, modified, hash, sha256, rfc, title, published, sources, sources_in_all } =
+        variant;
     json!({
         "type": "variant", "name": name, "size": size, "modified": modified, "hash": hash.map(|hash| hash.to_string()),
+        "sha256": sha256.map(|sha256| sha256.to_string()),
         "number": rfc, "title": title, "published": published, "sources": sources, "sources_in_all": sources_in_all,
     })
 }

@@ -112,12 +112,13 @@ fn object(change: &Change) -> Value {
         Change::Removed(_) => "removed",
         Change::Lost => "lost",
     };
-    let Some(RecordLine { name, size, modified, hash, rfc, title, source }) = record_of(change) else {
+    let Some(RecordLine { name, size, modified, hash, sha256, rfc, title, source }) = record_of(change)
+    else {
         return json!({"type": kind});
     };
     json!({
         "type": kind, "name": name, "size": size, "modified": modified, "hash": hash.map(|hash| hash.to_string()),
-        "number": rfc, "title": title, "source": source,
+        "sha256": sha256.map(|sha256| sha256.to_string()), "number": rfc, "title": title, "source": source,
     })
 }
 
@@ -148,6 +149,7 @@ mod tests {
             size: Some(2048),
             modified: None,
             hash: None,
+            sha256: None,
             rfc: None,
             title: None,
             source,

@@ -13,6 +13,8 @@ use tokio::time::timeout;
 use super::{IndexAddr, LinkError};
 use crate::words;
 
+/// The status of what answers nothing.
+const WANTED: u16 = 103;
 /// Bytes of an answer that are read at once.
 const READ: usize = 64 * 1024;
 
@@ -41,6 +43,8 @@ pub(crate) enum AskError {
 pub(crate) struct Connection {
     stream: Stream,
     decoder: AnswerDecoder,
+    /// What came before an answer and answers nothing.
+    wanted: Vec<Told>,
     /// Whether an answer of 1.1 has come: from then on silence is trouble, not an older index.
     settled: bool,
 }
@@ -51,7 +55,7 @@ impl Connection {
         let connected = Stream::connect_host(&index.host, index.port, CONNECT_ADDRESS, CONNECT_TOTAL).await;
         let unreachable = |cause| LinkError::Unreachable { index: index.clone(), cause };
         let stream = connected.map_err(|error| unreachable(words::chain(&error)))?;
-        Ok(Self { stream, decoder: AnswerDecoder::default(), settled: false })
+        Ok(Self { stream, decoder: AnswerDecoder::default(), wanted: Vec::new(), settled: false })
     }
 
     /// The connection itself.
@@ -74,6 +78,11 @@ impl Connection {
             (Err(AskError::Link(_)), Some(trouble)) => Err(trouble.into()),
             (answer, _) => answer,
         }
+    }
+
+    /// What the index wants, as far as it came while an answer was waited for.
+    pub(crate) fn wanted(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.wanted)
     }
 
     /// Waits for something that the index tells by itself, as long as the connection lasts. Safe to cancel.
@@ -112,7 +121,11 @@ impl Connection {
         let mut piece = BytesMut::with_capacity(READ);
         loop {
             if let Some(told) = self.decoded()? {
-                return Ok(told);
+                if told.status.get() != WANTED {
+                    return Ok(told);
+                }
+                self.wanted.push(told);
+                continue;
             }
             piece.clear();
             let patience = if self.settled { ANSWER_STALL } else { LADDER_SILENCE } + longer;

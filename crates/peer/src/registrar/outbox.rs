@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proto::limits::BATCH_BYTES;
-use proto::wire::v11::body::{FileLine, NameLine, write_line};
+use proto::value::pieces::Pieces;
+use proto::wire::v11::body::{FileLine, NameLine, PiecesLine, write_line};
 
 use crate::shares::{Change, SharedFile};
 
@@ -14,6 +15,8 @@ use crate::shares::{Change, SharedFile};
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     waiting: BTreeMap<Arc<str>, Option<SharedFile>>,
+    /// Files whose pieces go with the next line about them.
+    pieces: BTreeMap<Arc<str>, Pieces>,
 }
 
 /// A body for the index.
@@ -28,7 +31,13 @@ pub(super) enum Batch {
 impl Outbox {
     /// A new connection: the index knows nothing, so everything is to be told and nothing to be taken back.
     pub(super) fn begin(&mut self, everything: Vec<SharedFile>) {
+        self.pieces.clear();
         self.waiting = everything.into_iter().map(|file| (Arc::clone(&file.name), Some(file))).collect();
+    }
+
+    /// The next line about a file has these.
+    pub(super) fn add_pieces(&mut self, name: Arc<str>, pieces: Pieces) {
+        self.pieces.insert(name, pieces);
     }
 
     /// Something changed.
@@ -48,7 +57,7 @@ impl Outbox {
                 break;
             }
             match entry.remove_entry() {
-                (_, Some(file)) => write_line(&line(&file), &mut body),
+                (name, Some(file)) => write_line(&line(&file, self.pieces.remove(&name)), &mut body),
                 (name, None) => write_line(&NameLine { name: (*name).into() }, &mut body),
             }
             count += 1;
@@ -57,7 +66,7 @@ impl Outbox {
     }
 }
 
-fn line(file: &SharedFile) -> FileLine<'_> {
+fn line(file: &SharedFile, pieces: Option<Pieces>) -> FileLine<'_> {
     FileLine {
         name: (*file.name).into(),
         size: file.size,
@@ -67,6 +76,8 @@ fn line(file: &SharedFile) -> FileLine<'_> {
         title: file.title.as_deref().map(Into::into),
         copied: file.copied,
         partial: false,
+        sha256: file.sha256,
+        pieces: pieces.as_ref().map(PiecesLine::from),
     }
 }
 

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proto::value::digest::Digest;
+use proto::value::pieces::Pieces;
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
     TableDefinition,
 };
 
 use super::file::Stamp;
+use super::sums::Sums;
 
 /// Its file, in the folder of caches.
 const FILE: &str = "hashes.redb";
@@ -29,11 +31,14 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const PAGES_BYTES: usize = 4 * 1024 * 1024;
 
 const KEY_BYTES: usize = 32;
+const CHECK_BYTES: usize = 8;
 /// Root hash, and a check over key and hash.
 const VALUE_BYTES: usize = 40;
 
 const HASHES: TableDefinition<'_, [u8; KEY_BYTES], [u8; VALUE_BYTES]> = TableDefinition::new("hashes");
 const BLOCKS: TableDefinition<'_, [u8; KEY_BYTES], &[u8]> = TableDefinition::new("blocks");
+/// As [`HASHES`], of SHA-256, and then the digests of the pieces.
+const SUMS: TableDefinition<'_, [u8; KEY_BYTES], &[u8]> = TableDefinition::new("sums");
 
 /// What was found out about a content.
 #[derive(Debug, Clone)]
@@ -116,6 +121,7 @@ impl Cache {
         {
             let mut hashes = transaction.open_table(HASHES)?;
             let mut blocks = transaction.open_table(BLOCKS)?;
+            let mut sums = transaction.open_table(SUMS)?;
             if hashes.len()? > entries_max {
                 let keys: Vec<_> = hashes
                     .iter()?
@@ -125,6 +131,7 @@ impl Cache {
                 for key in keys {
                     hashes.remove(key)?;
                     blocks.remove(key)?;
+                    sums.remove(key)?;
                 }
             }
         }
@@ -151,6 +158,36 @@ impl Cache {
         }
         let table = self.database.begin_read().ok()?.open_table(BLOCKS).ok()?;
         Some(table.get(key).ok()??.value().into())
+    }
+
+    /// What SHA-256 says about a content.
+    pub(super) fn sums(&self, stamp: Stamp) -> Option<Sums> {
+        let key = key(stamp);
+        let table = self.database.begin_read().ok()?.open_table(SUMS).ok()?;
+        let found = table.get(key).ok()??;
+        let (check, digests) = found.value().split_at_checked(CHECK_BYTES)?;
+        if check != sums_check(&key, digests) {
+            return None;
+        }
+        let mut digests = digests.chunks_exact(32).filter_map(|one| Some(Digest(*one.first_chunk()?)));
+        let whole = digests.next()?;
+        let pieces = Pieces { size: Pieces::size_for(stamp.size), digests: digests.collect() };
+        pieces.fit(stamp.size).then_some(Sums { whole, pieces })
+    }
+
+    /// Keeps what SHA-256 says. At once: it is asked for seldom, and takes long to find out again.
+    pub(super) fn put_sums(&self, stamp: Stamp, sums: &Sums) {
+        let key = key(stamp);
+        let digests: Vec<u8> =
+            [&sums.whole].into_iter().chain(&*sums.pieces.digests).flat_map(|one| one.0).collect();
+        let value = [&sums_check(&key, &digests)[..], &digests].concat();
+        let write = || -> Result<(), redb::Error> {
+            let transaction = self.database.begin_write()?;
+            transaction.open_table(SUMS)?.insert(key, &*value)?;
+            Ok(transaction.commit()?)
+        };
+        // What cannot be written is forgotten: it can be found out again.
+        let _ = write();
     }
 
     /// Keeps what was found out; it is on the disk after the next flush.
@@ -217,6 +254,11 @@ fn key(stamp: Stamp) -> [u8; KEY_BYTES] {
     key
 }
 
+fn sums_check(key: &[u8; KEY_BYTES], digests: &[u8]) -> [u8; CHECK_BYTES] {
+    let check = blake3::Hasher::new().update(key).update(digests).finalize();
+    *check.as_bytes().first_chunk().expect("a hash is longer than a check")
+}
+
 /// A hash and a check, so that a bit lost on the disk never makes us tell a wrong hash.
 fn value(key: &[u8; KEY_BYTES], hash: Digest) -> [u8; VALUE_BYTES] {
     let check = blake3::Hasher::new().update(key).update(&hash.0).finalize();
@@ -275,6 +317,19 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         let (cache, _) = Cache::open(folder.path()).unwrap();
         assert!(cache.hash(stamp(5)).is_none_or(|hash| hash == Digest([1; 32])));
+    }
+
+    #[test]
+    fn sums_survive_and_belong_to_their_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, _) = Cache::open(folder.path()).unwrap();
+        let pieces = Pieces { size: 1 << 20, digests: [Digest([2; 32]), Digest([3; 32])].into() };
+        let sums = Sums { whole: Digest([1; 32]), pieces };
+        cache.put_sums(stamp(1), &sums);
+        drop(cache);
+        let (cache, _) = Cache::open(folder.path()).unwrap();
+        assert_eq!(cache.sums(stamp(1)), Some(sums));
+        assert_eq!((cache.sums(stamp(2)), cache.sums(Stamp { size: 9, ..stamp(1) })), (None, None));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) struct Entry {
     pub(super) stamp: Stamp,
     pub(super) place: Place,
     pub(super) hash: Option<Digest>,
-    /// Of the same content; never without [`Self::hash`].
+    /// Of the same content.
     pub(super) sha256: Option<Digest>,
     pub(super) rfc: Option<Box<Rfc>>,
     /// The scan that saw it last.
@@ -105,6 +105,16 @@ impl Catalog {
         self.hashes.insert((hash, Arc::clone(&name)));
         self.tell(&name);
         true
+    }
+
+    /// The SHA-256 of the content that had this stamp, told whether it is news or not: somebody waits for it.
+    pub(super) fn set_sha256(&mut self, name: &str, stamp: Stamp, sha256: Digest) {
+        let Some((name, _)) = self.get(name).filter(|(_, entry)| entry.stamp == stamp) else { return };
+        let name = Arc::clone(name);
+        if let Some(entry) = self.files.get_mut(&name) {
+            entry.sha256 = Some(sha256);
+        }
+        self.tell(&name);
     }
 
     /// The file of a name is found to be another one: what was known of it is withdrawn.
@@ -191,6 +201,7 @@ impl Catalog {
             size: entry.stamp.size,
             modified: entry.stamp.modified_at(),
             hash: entry.hash,
+            sha256: entry.sha256,
             rfc: rfc.map(|rfc| rfc.number),
             title: rfc.map(|rfc| Arc::clone(&rfc.title)),
             copied: matches!(entry.place, Place::Copy(_)),
@@ -281,6 +292,21 @@ mod tests {
         assert_eq!(catalog.named(&hash), [Arc::from("b")]);
         catalog.set_stamp("b", stamp);
         assert!(catalog.named(&hash).is_empty() && catalog.shown("b").unwrap().hash.is_none());
+    }
+
+    #[test]
+    fn a_digest_of_sha_256_goes_with_its_content() {
+        let mut catalog = Catalog::default();
+        let (hash, sha256) = (Digest([7; 32]), Digest([8; 32]));
+        catalog.put("a", entry(0, 1, None));
+        let stamp = catalog.get("a").unwrap().1.stamp;
+        catalog.set_hash("a", stamp, hash);
+        catalog.set_sha256("a", Stamp { inode: 9, ..stamp }, sha256);
+        assert_eq!(catalog.shown("a").unwrap().sha256, None);
+        catalog.set_sha256("a", stamp, sha256);
+        assert_eq!(catalog.shown("a").unwrap().sha256, Some(sha256));
+        catalog.set_stamp("a", Stamp { modified: 1, ..stamp });
+        assert_eq!(catalog.shown("a").unwrap().sha256, None);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct SharedFile {
     pub modified: SystemTime,
     /// Its BLAKE3 root; `None` while it is not hashed yet.
     pub hash: Option<Digest>,
+    /// The SHA-256 of the same content, once somebody has asked for it.
+    pub sha256: Option<Digest>,
     /// The RFC that it is, when it is the one that is served by that number.
     pub rfc: Option<RfcNumber>,
     /// The title of that RFC, valid for the wire.

@@ -17,6 +17,7 @@ use rustix::fs::Advice;
 
 use super::file::Stamp;
 use super::notice::ShareNotice;
+use super::sums;
 use super::table::Table;
 use crate::files::read_full;
 use crate::notice::{Notice, Observer};
@@ -34,6 +35,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     demanded: VecDeque<Arc<str>>,
+    /// Files whose SHA-256 somebody waits for.
+    sums: VecDeque<Arc<str>>,
     normal: VecDeque<Arc<str>>,
     /// Files that were modified just now, by when they may be quiet.
     later: BTreeMap<Instant, Vec<Arc<str>>>,
@@ -60,6 +63,7 @@ enum Work {
         demanded: bool,
     },
     Block(Arc<Job>, u32),
+    Sums(Arc<str>),
     /// Everything is hashed.
     RanDry(Done),
     Stop,
@@ -93,6 +97,14 @@ impl Queue {
             state.jobs.push_front(job);
         } else if state.demanded.len() < DEMANDS_MAX && !state.demanded.contains(&name) {
             state.demanded.push_back(name);
+            self.wake.notify_one();
+        }
+    }
+
+    pub(super) fn demand_sums(&self, name: Arc<str>) {
+        let mut state = self.lock();
+        if state.sums.len() < DEMANDS_MAX && !state.sums.contains(&name) {
+            state.sums.push_back(name);
             self.wake.notify_one();
         }
     }
@@ -165,6 +177,9 @@ impl State {
             self.busy += 1;
             return Some(Work::File { name, demanded: true });
         }
+        if let Some(name) = self.sums.pop_front() {
+            return Some(Work::Sums(name));
+        }
         while let Some(job) = self.jobs.front() {
             let block = job.next.fetch_add(1, Ordering::Relaxed);
             if block < job.layout.blocks() {
@@ -192,6 +207,7 @@ pub(super) fn work(table: &Table, observer: &dyn Observer) {
         match table.queue.next(&table.stop) {
             Work::File { name, demanded } => hasher.file(&name, demanded),
             Work::Block(job, block) => hasher.block(&job, block),
+            Work::Sums(name) => hasher.sums(&name),
             Work::RanDry(Done { files, bytes }) => {
                 table.lists.flush();
                 hasher.buffer = Vec::new();
@@ -235,6 +251,9 @@ impl Hasher<'_> {
             None => {
                 if let Some(known) = table.lists.recall(stamp) {
                     table.set_hash(name, stamp, known);
+                    if let Some(sums) = table.lists.sums(stamp) {
+                        table.set_sha256(name, stamp, sums.whole);
+                    }
                     return Begun::Hashed(0);
                 }
             }
@@ -247,6 +266,27 @@ impl Hasher<'_> {
         match found.size <= BLOCK_BYTES {
             true => self.small(name, &file, found),
             false => self.large(name, file, found, demanded),
+        }
+    }
+
+    /// SHA-256 of a file, if that is not known yet. It counts only when the file stayed the same all the while.
+    fn sums(&self, name: &Arc<str>) {
+        let table = self.table;
+        let Some((_, entry, file, stamp)) = table.open_raw(name) else { return };
+        if entry.stamp != stamp {
+            table.found_changed(name, stamp);
+            return;
+        }
+        if let Some(known) = table.lists.sums(stamp) {
+            return table.set_sha256(name, stamp, known.whole);
+        }
+        let stop = || table.stop.load(Ordering::Relaxed);
+        // One that cannot be read is told of when its other hash is due.
+        let Ok(Some(sums)) = sums::of_file(&file, stamp.size, stop) else { return };
+        if file.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp) {
+            let whole = sums.whole;
+            table.lists.keep_sums(stamp, sums);
+            table.set_sha256(name, stamp, whole);
         }
     }
 

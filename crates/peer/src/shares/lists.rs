@@ -9,11 +9,16 @@ use proto::value::digest::Digest;
 
 use super::cache::{Cache, Known};
 use super::file::Stamp;
+use super::sums::Sums;
+
+/// Files whose SHA-256 is held in memory, for where there is no cache.
+const SUMS_HELD: usize = 64;
 
 /// The block lists of shared files.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     held: Mutex<Held>,
+    sums: Mutex<VecDeque<(Stamp, Sums)>>,
     cache: OnceLock<Cache>,
 }
 
@@ -60,6 +65,24 @@ impl Lists {
     /// The hash of a content that was hashed before, from the cache.
     pub(super) fn recall(&self, stamp: Stamp) -> Option<Digest> {
         self.cache.get()?.hash(stamp)
+    }
+
+    /// Keeps what SHA-256 says about a content.
+    pub(super) fn keep_sums(&self, stamp: Stamp, sums: Sums) {
+        if let Some(cache) = self.cache.get() {
+            cache.put_sums(stamp, &sums);
+        }
+        let mut held = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        held.truncate(SUMS_HELD - 1);
+        held.push_front((stamp, sums));
+    }
+
+    /// What SHA-256 says about a content, if that was asked before.
+    pub(super) fn sums(&self, stamp: Stamp) -> Option<Sums> {
+        let held = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = held.iter().find(|(known, _)| *known == stamp).map(|(_, sums)| sums.clone());
+        drop(held);
+        known.or_else(|| self.cache.get()?.sums(stamp))
     }
 
     /// The block list of a file; empty for one of at most one block.

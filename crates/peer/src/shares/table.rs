@@ -11,6 +11,7 @@ use proto::http::target::Target;
 use proto::rfc_text::{self, HEADING_BYTES};
 use proto::value::digest::Digest;
 use proto::value::number::RfcNumber;
+use proto::value::pieces::Pieces;
 
 use super::beneath;
 use super::catalog::{Catalog, Entry, Place, Rfc, Taken};
@@ -97,6 +98,23 @@ impl Table {
 
     pub(super) fn set_hash(&self, name: &str, stamp: Stamp, hash: Digest) -> bool {
         self.write().set_hash(name, stamp, hash)
+    }
+
+    pub(super) fn set_sha256(&self, name: &str, stamp: Stamp, sha256: Digest) {
+        self.write().set_sha256(name, stamp, sha256);
+    }
+
+    /// Queues a file whose SHA-256 somebody wants; whether there is such a file.
+    pub(super) fn demand_sums(&self, name: &str) -> bool {
+        let catalog = self.read();
+        let found = catalog.get(name).map(|(name, _)| Arc::clone(name));
+        drop(catalog);
+        found.map(|name| self.queue.demand_sums(name)).is_some()
+    }
+
+    pub(super) fn pieces(&self, name: &str) -> Option<Pieces> {
+        let stamp = self.read().get(name)?.1.stamp;
+        self.lists.sums(stamp).map(|sums| sums.pieces)
     }
 
     /// Puts a fetched file into the table, over an older copy of that name.

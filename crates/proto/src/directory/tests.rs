@@ -104,7 +104,16 @@ fn keys_that_come_and_go_do_not_pile_up() {
 fn a_file_is_found_by_each_of_its_keys() {
     let hash = Some(Digest([7; 32]));
     let rfc = Some((RfcNumber::MIN, "t".into()));
-    let file = File { name: "a/b".into(), size: 1, modified: 0, hash, rfc, copied: false, partial: false };
+    let file = File {
+        name: "a/b".into(),
+        size: 1,
+        modified: 0,
+        hash,
+        rfc,
+        copied: false,
+        partial: false,
+        sha256: None,
+    };
     let keys: Vec<Key> = Said::keys(&file).collect();
     let leaf = Key::Leaf { leaf: "b".into(), name: "a/b".into() };
     assert_eq!(keys, [Key::Name("a/b".into()), leaf, key(1), Key::Hash(Digest([7; 32]))]);
@@ -137,7 +146,16 @@ fn file(name: u8, hash: u8) -> Arc<File> {
     let name = ["a", "x/a", "y/a", "b"][usize::from(name)];
     let rfc = Some((rfc(u32::from(hash) + 1), "t".into()));
     let hash = Some(Digest([hash; 32]));
-    Arc::new(File { name: name.into(), size: 1, modified: 0, hash, rfc, copied: false, partial: false })
+    Arc::new(File {
+        name: name.into(),
+        size: 1,
+        modified: 0,
+        hash,
+        rfc,
+        copied: false,
+        partial: false,
+        sha256: None,
+    })
 }
 
 #[derive(Debug, Clone)]

@@ -133,7 +133,7 @@ async fn listed(
 
 /// Adds a record to the variant of its content.
 fn join(variants: &mut Vec<Variant>, record: RecordLine) {
-    let RecordLine { name, size, modified, hash, rfc, title, source } = record;
+    let RecordLine { name, size, modified, hash, sha256, rfc, title, source } = record;
     let published = source.published;
     match variants.iter_mut().find(|variant| (variant.hash, variant.size) == (hash, size)) {
         Some(variant) => {
@@ -148,6 +148,7 @@ fn join(variants: &mut Vec<Variant>, record: RecordLine) {
             size,
             modified,
             hash,
+            sha256,
             rfc,
             title,
             published,

@@ -10,6 +10,8 @@ use crate::wire::status::StatusCode;
 /// The status codes of 1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
+    /// 103: answers nothing, and may stand before any answer on a connection that asked for it by WANTS.
+    Wanted,
     /// 200
     Ok,
     /// 400
@@ -24,6 +26,7 @@ impl Status {
     /// The code and the phrase.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Wanted => "103 Wanted",
             Self::Ok => "200 OK",
             Self::BadRequest => "400 Bad Request",
             Self::NotFound => "404 Not Found",

@@ -11,6 +11,7 @@ use crate::value::ValueError;
 use crate::value::digest::Digest;
 use crate::value::host::{Host, PeerAddr};
 use crate::value::number::{Port, RfcNumber};
+use crate::value::pieces::Pieces;
 use crate::value::title::Title;
 
 /// A file as a peer registers it: a line of `ADD FILES`.
@@ -38,6 +39,44 @@ pub struct FileLine<'a> {
     /// Only some of its blocks are there.
     #[serde(default, skip_serializing_if = "is_false")]
     pub partial: bool,
+    /// Its SHA-256, once somebody has asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
+    pub sha256: Option<Digest>,
+    /// The SHA-256 of its pieces, in the answer to who wanted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pieces: Option<PiecesLine>,
+}
+
+/// The pieces of a file in a [`FileLine`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PiecesLine {
+    /// Bytes of each but the last.
+    pub size: u64,
+    /// The SHA-256 of each, in order.
+    pub sha256: Vec<Hex>,
+}
+
+/// A digest as 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hex(pub Digest);
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text: Cow<'de, str> = Cow::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl From<&Pieces> for PiecesLine {
+    fn from(pieces: &Pieces) -> Self {
+        Self { size: pieces.size, sha256: pieces.digests.iter().copied().map(Hex).collect() }
+    }
 }
 
 /// A file as the index keeps it: a [`FileLine`] that was checked.
@@ -57,9 +96,18 @@ pub struct File {
     pub copied: bool,
     /// Only some of its blocks are there.
     pub partial: bool,
+    /// Its SHA-256. Apart, as few files have one.
+    pub sha256: Option<Box<Digest>>,
 }
 
 impl FileLine<'_> {
+    /// The pieces, if they can be those of a file of this size.
+    pub fn checked_pieces(&self) -> Option<Pieces> {
+        let line = self.pieces.as_ref()?;
+        let digests = line.sha256.iter().map(|Hex(digest)| *digest).collect();
+        Some(Pieces { size: line.size, digests }).filter(|pieces| pieces.fit(self.size))
+    }
+
     /// Checks a line.
     pub fn check(&self) -> Result<File, ValueError> {
         let name = checked_name(&self.name)?;
@@ -72,8 +120,9 @@ impl FileLine<'_> {
             (Some(number), None) => Some((number, name.leaf().into())),
             (Some(number), Some(title)) => Some((number, Title::parse(title.as_bytes())?.as_str().into())),
         };
-        let Self { size, modified, hash, copied, partial, .. } = *self;
-        Ok(File { name: name.as_str().into(), size, modified, hash, rfc, copied, partial })
+        let Self { size, modified, hash, copied, partial, sha256, .. } = *self;
+        let sha256 = sha256.map(Box::new);
+        Ok(File { name: name.as_str().into(), size, modified, hash, rfc, copied, partial, sha256 })
     }
 }
 
@@ -122,6 +171,9 @@ pub struct Variant {
     /// Its BLAKE3 root; `None` while nobody has hashed it, and for records of 1.0.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
     pub hash: Option<Digest>,
+    /// Its SHA-256, once somebody has asked for it: what its first source says.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
+    pub sha256: Option<Digest>,
     /// The RFC that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rfc: Option<u32>,
@@ -186,6 +238,9 @@ pub struct RecordLine {
     /// Its BLAKE3 root.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
     pub hash: Option<Digest>,
+    /// Its SHA-256, once somebody has asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
+    pub sha256: Option<Digest>,
     /// The RFC that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rfc: Option<u32>,
@@ -287,6 +342,28 @@ mod tests {
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn digests_of_sha_256_are_taken_when_they_fit() {
+        let digest = "cd".repeat(32);
+        let line = |size: u64, pieces: &str| {
+            format!(r#"{{"name":"a","size":{size},"modified":0,"sha256":"{digest}","pieces":{pieces}}}"#)
+        };
+        let two = format!(r#"{{"size":1048576,"sha256":["{digest}","{digest}"]}}"#);
+        let read = line(1_048_577, &two);
+        let read: FileLine<'_> = parse_line(read.as_bytes()).unwrap();
+        assert_eq!(read.check().unwrap().sha256.as_deref(), Some(&Digest([0xcd; 32])));
+        let pieces = read.checked_pieces().unwrap();
+        assert_eq!(read.pieces, Some(PiecesLine::from(&pieces)));
+        for unfit in [line(5, &two), line(1_048_577, r#"{"size":524288,"sha256":[]}"#)] {
+            assert_eq!(
+                parse_line::<FileLine<'_>>(unfit.as_bytes()).unwrap().checked_pieces(),
+                None,
+                "{unfit}"
+            );
+        }
+        assert!(parse_line::<FileLine<'_>>(line(5, r#"{"size":1,"sha256":["12"]}"#).as_bytes()).is_err());
     }
 
     #[test]

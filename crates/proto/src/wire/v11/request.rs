@@ -49,6 +49,8 @@ pub enum Ask<'a> {
     },
     /// `PING ALL`: nothing but an answer.
     Ping,
+    /// `WANTS ALL`: the index may say, at any time, of which files it wants digests.
+    Wants,
     /// `WATCH`: changes as they happen, until the connection ends.
     Watch(Scope),
 }
@@ -123,6 +125,7 @@ impl<'a> Ask<'a> {
                 Ok(Self::Search { query, limit: headers.limit()? })
             }
             (b"PING", b"ALL", [_]) => no_body.map(|()| Self::Ping),
+            (b"WANTS", b"ALL", [_]) => no_body.map(|()| Self::Wants),
             (b"WATCH", b"ALL", [_]) => {
                 no_body?;
                 Ok(Self::Watch(Scope::All { prefix: headers.decoded("Prefix")? }))
@@ -131,7 +134,7 @@ impl<'a> Ask<'a> {
                 no_body?;
                 Ok(Self::Watch(Scope::One(Target::parse(kind, name)?)))
             }
-            (b"ADD" | b"REMOVE" | b"LOOKUP" | b"LIST" | b"SEARCH" | b"PING" | b"WATCH", ..) => {
+            (b"ADD" | b"REMOVE" | b"LOOKUP" | b"LIST" | b"SEARCH" | b"PING" | b"WANTS" | b"WATCH", ..) => {
                 Err(Reason::RequestLineV11)
             }
             _ => Err(Reason::UnknownMethodV11),
@@ -175,6 +178,7 @@ impl<'a> Ask<'a> {
                 lines.push(format!("Limit: {limit}"));
             }
             Self::Ping => lines.push(format!("PING ALL {VERSION}")),
+            Self::Wants => lines.push(format!("WANTS ALL {VERSION}")),
             Self::Watch(Scope::One(target)) => lines.push(format!("WATCH {target} {VERSION}")),
             Self::Watch(Scope::All { prefix }) => {
                 lines.push(format!("WATCH ALL {VERSION}"));
