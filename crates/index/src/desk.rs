@@ -31,6 +31,7 @@ use crate::store::{Asked, Op, Peer, Range, StoreError};
 use crate::view::View;
 use crate::wants::Listening;
 
+mod at_once;
 mod choice;
 pub(crate) mod v11;
 mod watch;
@@ -128,9 +129,13 @@ impl Desk {
         Ok(())
     }
 
+    /// One request more was read, whatever comes of it.
+    pub(crate) fn count_one(&self) {
+        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Refuses a request; closing is the session's.
     pub(crate) fn refuse(&self, refusal: &Refusal<'_>, outlet: &mut Outlet) {
-        self.shared.requests.fetch_add(1, Ordering::Relaxed);
         match refusal.version {
             Version::V1_0 => {
                 answer::status_only(refusal.reason.status(), refusal.framing.answer(), outlet.held());
@@ -282,7 +287,6 @@ impl Desk {
     }
 
     fn note(&self, request: &Request<'_>, said: &Said) {
-        self.shared.requests.fetch_add(1, Ordering::Relaxed);
         if self.shared.observer.wants_requests() {
             let Said { status, records } = *said;
             let status = status.as_str();

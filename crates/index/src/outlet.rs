@@ -1,12 +1,18 @@
 //! The way out of a session: answers are collected, and leave in one write before the session waits.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use net::stream::{Stream, WriteError};
 use proto::limits::{INDEX_ANSWERS_HELD, LINE_BYTES_MAX};
 
-/// Room made when the first answer is collected: most answers fit.
-const FIRST_ROOM: usize = 512;
+/// Room for as much as may be held, so that no answer moves it while it grows.
+const ROOM: usize = INDEX_ANSWERS_HELD + LINE_BYTES_MAX;
+
+thread_local! {
+    /// The one buffer that a worker needs as long as its sessions get rid of what they hold at once, which is nearly always.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A connection with the answers that wait for their write.
 #[derive(Debug)]
@@ -24,7 +30,8 @@ impl Outlet {
     /// Where to append. After at most one line, [`Self::is_full`] must be asked.
     pub(crate) fn held(&mut self) -> &mut Vec<u8> {
         if self.held.capacity() == 0 {
-            self.held.reserve(FIRST_ROOM);
+            self.held = SPARE.take();
+            self.held.reserve(ROOM);
         }
         &mut self.held
     }
@@ -45,12 +52,26 @@ impl Outlet {
 
     /// Writes what is held and gives its memory back: idle connections are many.
     pub(crate) async fn flush(&mut self) -> Result<(), WriteError> {
-        let held = std::mem::take(&mut self.held);
+        if self.held.capacity() == 0 {
+            return Ok(());
+        }
+        let mut held = std::mem::take(&mut self.held);
         let written = if held.is_empty() { 0 } else { self.stream.try_write(&held).unwrap_or_default() };
         match held.get(written..) {
-            None | Some([]) => Ok(()),
-            // Boxed, so that a connection that never has to wait for its reader does not hold the room for it.
-            Some(rest) => Box::pin(self.stream.write_all(rest, self.stall)).await,
+            None | Some([]) => {
+                held.clear();
+                // What a body of 1.1 needed is more than most answers do.
+                if held.capacity() <= 2 * ROOM {
+                    SPARE.set(held);
+                }
+                Ok(())
+            }
+            // Boxed, so that a connection that never has to wait for its reader does not hold the room for it; and copied, so that
+            // it holds no more than what is left.
+            Some(rest) => {
+                let rest = rest.to_vec();
+                Box::pin(self.stream.write_all(&rest, self.stall)).await
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! One connection from its first bytes to its end.
 //!
 //! [`Session::select`] does the waiting and returns one event, [`Session::apply`] takes it in, [`Session::answer_next`] answers one
-//! request that is whole, at once where that is possible. Answers are in the order of the requests and leave in one write for all that came together.
+//! request that is whole, at once where that is possible. Answers are in the order of the requests and leave in one write for all
+//! that came together. Requests in the usual shape, which are nearly all, are answered where they were read: they need no decoder.
 //!
 //! Time passes for the decoder only by events. So bytes that waited in the system while a long answer was written do not look
 //! like silence.
@@ -20,7 +21,7 @@ use std::time::Instant;
 
 use net::accept::Incoming;
 use net::stop::StopSignal;
-use net::stream::{Stream, WriteError};
+use net::stream::WriteError;
 use proto::directory::SessionId;
 use proto::limits::{INDEX_READ, INDEX_TURN, LINGER};
 use proto::visibility::Requester;
@@ -103,6 +104,8 @@ impl Drop for Membership {
 /// What the waiting brought.
 #[derive(Debug)]
 enum Event {
+    /// Requests came, and are answered but for sending it.
+    Answered,
     /// The decoder has more bytes, which came at this moment.
     Bytes(Instant),
     /// The other side will send nothing more.
@@ -201,15 +204,19 @@ impl Session {
 
     /// Answers one request, or begins to.
     fn answer_next(&mut self) -> Result<Next<'_>, LeftWhy> {
-        let Self { decoder, now, outlet, desk } = self;
-        match desk.decoder(decoder).poll(*now) {
+        let Self { decoder: Some(decoder), now, outlet, desk } = self else { return Ok(Next::Pending(None)) };
+        match decoder.poll(*now) {
             Decoded::Pending(wake) => Ok(Next::Pending(wake)),
             Decoded::Ended => Err(LeftWhy::EndOfFile),
-            Decoded::Request(request) => Ok(match desk.answer(request, outlet) {
-                Step::Answered => Next::Answered,
-                Step::Wait(rest) => Next::Wait(rest),
-            }),
+            Decoded::Request(request) => {
+                desk.count_one();
+                Ok(match desk.answer(request, outlet) {
+                    Step::Answered => Next::Answered,
+                    Step::Wait(rest) => Next::Wait(rest),
+                })
+            }
             Decoded::Refused(refusal) => {
+                desk.count_one();
                 desk.refuse(&refusal, outlet);
                 if refusal.reason.closes() {
                     Err(LeftWhy::Refused(refusal.reason))
@@ -233,8 +240,16 @@ impl Session {
             if stopped.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Event::Stop);
             }
-            let taken = poll_take(&mut outlet.stream, context, |bytes, now| {
-                desk.decoder(decoder).push(bytes, now);
+            let taken = poll_take(outlet, context, |outlet, bytes| {
+                let answered = if decoder.is_none() { desk.answer_at_once(bytes, outlet) } else { 0 };
+                match bytes.get(answered..) {
+                    None | Some([]) => Event::Answered,
+                    Some(rest) => {
+                        let now = Instant::now();
+                        desk.decoder(decoder).push(rest, now);
+                        Event::Bytes(now)
+                    }
+                }
             });
             if taken.is_ready() {
                 return taken;
@@ -252,6 +267,7 @@ impl Session {
 
     fn apply(&mut self, event: Event) -> Result<(), LeftWhy> {
         match event {
+            Event::Answered => {}
             Event::Bytes(now) | Event::Wake(now) => self.now = now,
             Event::Wanted(names) => write_wanted(&names, self.outlet.held()),
             Event::EndOfFile => self.desk.decoder(&mut self.decoder).push_end_of_file(),
@@ -277,20 +293,16 @@ impl Session {
 
 /// Reads what is there and hands it on. The array lies on the stack, and not in each task.
 fn poll_take(
-    stream: &mut Stream,
+    outlet: &mut Outlet,
     context: &mut Context<'_>,
-    mut take: impl FnMut(&[u8], Instant),
+    mut take: impl FnMut(&mut Outlet, &[u8]) -> Event,
 ) -> Poll<Event> {
     let mut room = [MaybeUninit::uninit(); INDEX_READ];
     let mut buffer = ReadBuf::uninit(&mut room);
-    stream.poll_read(context, &mut buffer).map(|read| match (read, buffer.filled()) {
+    outlet.stream.poll_read(context, &mut buffer).map(|read| match (read, buffer.filled()) {
         (Err(error), _) => Event::Failed(error),
         (Ok(()), []) => Event::EndOfFile,
-        (Ok(()), bytes) => {
-            let now = Instant::now();
-            take(bytes, now);
-            Event::Bytes(now)
-        }
+        (Ok(()), bytes) => take(outlet, bytes),
     })
 }
 

@@ -14,10 +14,12 @@ mod files;
 pub(crate) mod fuzz;
 mod listed;
 mod numbers;
+mod rows;
 mod session_hash;
 mod slab;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::sync::Arc;
 

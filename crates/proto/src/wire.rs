@@ -8,6 +8,7 @@
 pub mod add;
 pub mod answer;
 pub mod answer_decoder;
+pub mod canonical;
 pub mod decoder;
 pub mod departure;
 pub mod file_decoder;

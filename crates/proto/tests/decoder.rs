@@ -14,7 +14,13 @@ use proto::wire::request::Verb;
 fn outcome(decoded: &Decoded<'_>) -> Option<String> {
     match decoded {
         Decoded::Request(request) => {
-            Some(format!("{:?} as {} ({})", request.verb, request.framing.dialect(), request.departures))
+            let raw = String::from_utf8_lossy(request.raw);
+            Some(format!(
+                "{:?} of {raw:?} as {} ({})",
+                request.verb,
+                request.framing.dialect(),
+                request.departures
+            ))
         }
         Decoded::Refused(refusal) => {
             Some(format!("refused as {}: {}", refusal.framing.dialect(), refusal.reason))
@@ -364,8 +370,36 @@ fn streams() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(part, 1..8).prop_map(|parts| parts.concat())
 }
 
+/// Requests of nearly the usual shape: a few bytes of one are others, or gone, or there twice.
+fn nearly_canonical() -> impl Strategy<Value = Vec<u8>> {
+    let usual = [&DIALECTS[0].1[0], &DIALECTS[0].1[1], &DIALECTS[2].1[0], &DIALECTS[2].1[1]]
+        .map(|text| text.repeat(2));
+    let bytes = || proptest::sample::select(b"\r\n :~1A\0\t\x7f\xc3".to_vec());
+    let change = (any::<proptest::sample::Index>(), 0..3usize, bytes());
+    let changes = proptest::collection::vec(change, 0..3);
+    (proptest::sample::select(usual.to_vec()), changes).prop_map(|(text, changes)| {
+        let mut stream = text.into_bytes();
+        for (at, kind, byte) in changes {
+            let at = at.index(stream.len());
+            match kind {
+                0 => stream[at] = byte,
+                1 => drop(stream.remove(at)),
+                _ => stream.insert(at, byte),
+            }
+        }
+        stream
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn what_is_read_in_one_go_is_what_is_read_byte_by_byte(stream in nearly_canonical(), is_strict in any::<bool>()) {
+        let reading = if is_strict { Reading::Strict } else { Reading::Lenient };
+        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+        prop_assert_eq!(decode(reading, &[&stream]), decode(reading, &bytes));
+    }
+
     #[test]
     fn every_cut_gives_the_same_answers(stream in streams(), cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..12)) {
         let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();

@@ -1,7 +1,6 @@
 //! The requests of 1.1: batches of files, files with their variants, pages of records.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use net::stream::WriteError;
@@ -233,7 +232,6 @@ impl Desk {
     }
 
     pub(super) fn note_v11(&self, request: &Request<'_>, status: Status, records: usize) {
-        self.shared.requests.fetch_add(1, Ordering::Relaxed);
         if self.shared.observer.wants_requests() {
             let source = self.source;
             let status = status.as_str();

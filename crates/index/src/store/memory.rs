@@ -28,7 +28,8 @@ use super::watches::Watches;
 use super::{Applied, Asked, Counts, Entry, Op, Peer, Range, StoreError, TooManyWatches, Visitor, Watch};
 
 /// Enough that two cores seldom meet at a lock, and few enough that a LIST can hold them all for a page.
-const SHARDS: usize = 16;
+const SHARDS: usize = 1 << SHARD_BITS;
+const SHARD_BITS: u32 = 4;
 
 /// Neighbouring numbers share a shard, in blocks of this many (as a power of two): a LIST then takes long runs from one shard,
 /// and a peer with a row of numbers stays in one.
@@ -53,8 +54,10 @@ impl Default for Quotas {
 #[derive(Debug)]
 pub struct MemoryStore {
     quotas: Quotas,
-    // Seeded, so that nobody can choose numbers that all meet in one shard.
+    // Seeded, so that nobody can choose names that all meet in one shard.
     hasher: RandomState,
+    /// The same for numbers, which are many: a factor, odd and secret.
+    spread_by: u64,
     shards: [RwLock<Directory<Peer>>; SHARDS],
     sessions: [Mutex<HashMap<SessionId, Held, SessionHash>>; SHARDS],
     last_session: AtomicU64,
@@ -85,9 +88,11 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new(quotas: Quotas) -> Self {
+        let hasher = RandomState::new();
         Self {
             quotas,
-            hasher: RandomState::new(),
+            spread_by: hasher.hash_one(SHARDS) | 1,
+            hasher,
             shards: Default::default(),
             sessions: Default::default(),
             last_session: AtomicU64::new(0),
@@ -381,7 +386,10 @@ impl MemoryStore {
 
     fn shard_of(&self, key: &Key) -> usize {
         spread(match key {
-            Key::Rfc(number) => self.hasher.hash_one(number.get() >> BLOCK_BITS),
+            // The highest bits of the product, on which all bits of the number have a say.
+            Key::Rfc(number) => {
+                u64::from(number.get() >> BLOCK_BITS).wrapping_mul(self.spread_by) >> (u64::BITS - SHARD_BITS)
+            }
             // Names with one last part are found together.
             Key::Leaf { leaf, .. } => self.hasher.hash_one(leaf),
             key => self.hasher.hash_one(key),

@@ -1,11 +1,10 @@
-//! Records by number, 20 bytes each.
+//! Records by number: 20 bytes each, and their titles.
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
+use super::rows::{At, Rows};
 use super::slab::Slab;
+use super::texts::Texts;
 use super::{Cursor, Found, Key, KeyRef, SaidRef, SessionId, Was};
 use crate::value::number::RfcNumber;
 use crate::wire::v11::body::File;
@@ -13,54 +12,21 @@ use crate::wire::v11::body::File;
 /// All records by number, in order.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
-    records: BTreeMap<At, Entry>,
-    titles: Slab<Box<str>>,
+    rows: Rows,
+    titles: Texts,
     files: Slab<Arc<File>>,
 }
 
-/// A number and a session. The session in two halves: a number of 64 bits would be aligned, and the place four bytes larger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct At {
-    number: RfcNumber,
-    session: [u32; 2],
-}
-
-impl Ord for At {
-    // In two steps, where deriving it would take three: to compare is most of what a look-up does.
-    fn cmp(&self, other: &Self) -> Ordering {
-        let parts = |at: &Self| (u64::from(at.number.get()) << 32 | u64::from(at.session[0]), at.session[1]);
-        parts(self).cmp(&parts(other))
-    }
-}
-
-impl PartialOrd for At {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl At {
-    fn new(number: RfcNumber, SessionId(session): SessionId) -> Self {
-        // The two halves of 64 bits, each truncated to its own.
-        Self { number, session: [(session >> 32) as u32, session as u32] }
-    }
-
-    fn session(self) -> SessionId {
-        let [high, low] = self.session;
-        SessionId(u64::from(high) << 32 | u64::from(low))
-    }
-}
-
 /// What is kept of a record: the place of what was said, and of who said it.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    said: Place,
-    peer: u32,
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Entry {
+    pub(super) said: Place,
+    pub(super) peer: u32,
 }
 
 /// A place among the titles, or among the files when the highest bit is set.
-#[derive(Debug, Clone, Copy)]
-struct Place(u32);
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place(u32);
 
 const FILE: u32 = 1 << 31;
 
@@ -84,7 +50,7 @@ impl Numbers {
                 self.titles.share(place);
                 place
             }
-            None => self.titles.insert(title.into()),
+            None => self.titles.insert(title),
         };
         self.add(number, session, Entry { said: Place(said), peer })
     }
@@ -102,74 +68,87 @@ impl Numbers {
     }
 
     fn add(&mut self, number: RfcNumber, session: SessionId, entry: Entry) -> Option<(Was, u32)> {
-        let replaced = self.records.insert(At::new(number, session), entry)?;
+        let replaced = self.rows.insert(At::new(number, session), entry)?;
         Some(self.forget(replaced))
     }
 
     pub(super) fn remove(&mut self, number: RfcNumber, session: SessionId) -> Option<(Was, u32)> {
-        let removed = self.records.remove(&At::new(number, session))?;
+        let removed = self.rows.remove(At::new(number, session))?;
         Some(self.forget(removed))
     }
 
     fn forget(&mut self, Entry { said, peer }: Entry) -> (Was, u32) {
         match said.was() {
-            Was::Title => self.titles.release(said.0),
+            Was::Title => {
+                self.titles.release(said.0);
+                if self.titles.is_wasteful() {
+                    self.move_titles_together();
+                }
+            }
             Was::File => self.files.release(said.0 & !FILE),
         }
         (said.was(), peer)
     }
 
+    /// Costs what there is, and is worth it only when as much was taken out: so a constant on average.
+    fn move_titles_together(&mut self) {
+        let mut together = Texts::default();
+        for Entry { said, .. } in self.rows.entries_mut() {
+            if said.was() == Was::Title {
+                *said = Place(self.titles.moved(said.0, &mut together));
+            }
+        }
+        self.titles = together;
+    }
+
     /// Where the number's first record has its title, if it is the same: most peers agree about a file's title.
     fn same_title(&self, number: RfcNumber, title: &str) -> Option<u32> {
-        let (at, entry) = self.records.range(At::new(number, SessionId(0))..).next()?;
+        let (at, entry) = self.rows.from(At::new(number, SessionId(0))).next()?;
         let said = entry.said;
-        let known =
-            if at.number == number && said.was() == Was::Title { self.titles.get(said.0) } else { None };
-        known.filter(|known| ***known == *title).map(|_| said.0)
+        let is_there = at.number == number.get() && said.was() == Was::Title;
+        (is_there && self.titles.get(said.0) == Some(title)).then_some(said.0)
     }
 
     pub(super) fn holds(&self, number: RfcNumber, session: SessionId) -> bool {
-        self.records.contains_key(&At::new(number, session))
+        self.rows.get(At::new(number, session)).is_some()
     }
 
     pub(super) fn get(&self, number: RfcNumber, session: SessionId) -> Option<SaidRef<'_>> {
-        self.said(self.records.get(&At::new(number, session))?.said)
+        self.said(self.rows.get(At::new(number, session))?.said)
     }
 
     fn said(&self, place: Place) -> Option<SaidRef<'_>> {
         match place.was() {
-            Was::Title => self.titles.get(place.0).map(|title| SaidRef::Title(title)),
+            Was::Title => self.titles.get(place.0).map(SaidRef::Title),
             Was::File => self.files.get(place.0 & !FILE).map(SaidRef::File),
         }
     }
 
     /// Who holds a number and joined after this session.
     pub(super) fn holders(&self, number: RfcNumber, session: SessionId) -> impl Iterator<Item = Found<'_>> {
-        // Without an upper bound, which would have to be searched for as well.
-        let range = (Bound::Excluded(At::new(number, session)), Bound::Unbounded);
-        let records = self.records.range(range).take_while(move |(at, _)| at.number == number);
-        records.filter_map(|(at, entry)| self.found(at, entry))
+        let rows = self.rows.from(At::new(number, next(session)));
+        rows.take_while(move |(at, _)| at.number == number.get()).filter_map(|row| self.found(row))
     }
 
     /// Records in order.
     pub(super) fn after(&self, after: Option<&Cursor>) -> impl Iterator<Item = Found<'_>> {
-        let first = match after {
-            None => Some(Bound::Unbounded),
-            Some((Key::Rfc(number), session)) => Some(Bound::Excluded(At::new(*number, *session))),
+        let rows = match after {
+            None => Some(self.rows.all()),
+            Some((Key::Rfc(number), session)) => Some(self.rows.from(At::new(*number, next(*session)))),
             // All other keys come later.
             Some(_) => None,
         };
-        let records = first.map(|first| self.records.range((first, Bound::Unbounded)));
-        records.into_iter().flatten().filter_map(|(at, entry)| self.found(at, entry))
+        rows.into_iter().flatten().filter_map(|row| self.found(row))
     }
 
-    fn found(&self, at: &At, entry: &Entry) -> Option<Found<'_>> {
-        let said = self.said(entry.said)?;
-        Some(Found { key: KeyRef::Rfc(at.number), session: at.session(), said, place: entry.peer })
+    #[inline]
+    fn found(&self, (at, entry): (At, Entry)) -> Option<Found<'_>> {
+        let key = KeyRef::Rfc(RfcNumber::new(at.number)?);
+        Some(Found { key, session: at.session, said: self.said(entry.said)?, place: entry.peer })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.records.len()
+        self.rows.len()
     }
 
     #[cfg(test)]
@@ -178,21 +157,7 @@ impl Numbers {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_takes_20_bytes() {
-        assert_eq!(size_of::<At>() + size_of::<Entry>(), 20);
-    }
-
-    #[test]
-    fn a_session_keeps_its_order_beyond_32_bits() {
-        let number = RfcNumber::MIN;
-        let sessions = [0, 1, u64::from(u32::MAX), 1 << 32, u64::MAX].map(SessionId);
-        let places = sessions.map(|session| At::new(number, session));
-        assert!(places.is_sorted());
-        assert_eq!(places.map(At::session), sessions);
-    }
+/// The session after this one. (There is none after the last one, which is never given out.)
+fn next(SessionId(session): SessionId) -> SessionId {
+    SessionId(session.saturating_add(1))
 }

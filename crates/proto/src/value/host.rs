@@ -26,6 +26,11 @@ impl<'a> Host<'a> {
         }
     }
 
+    /// From bytes that are known to be a host's, all of them visible characters of ASCII.
+    pub(crate) fn of_visible(bytes: &'a [u8]) -> Self {
+        Self(str::from_utf8(bytes).unwrap_or_default())
+    }
+
     /// The name.
     pub fn as_str(self) -> &'a str {
         self.0

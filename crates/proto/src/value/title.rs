@@ -18,6 +18,11 @@ impl<'a> Title<'a> {
         }
     }
 
+    /// From bytes that are known to be a title's, all of them printable characters of ASCII.
+    pub(crate) fn of_printable(bytes: &'a [u8]) -> Self {
+        Self(str::from_utf8(bytes).unwrap_or_default())
+    }
+
     /// The text.
     pub fn as_str(self) -> &'a str {
         self.0

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::add::Add;
+use super::canonical::Shape;
 use super::departure::{Departure, Departures};
 use super::framing::{Ending, Framing, LineEnd};
 use super::get::Get;
@@ -140,6 +141,10 @@ impl RequestDecoder {
         if let Some(extent) = self.extent {
             return self.await_body(extent, now);
         }
+        if let Some(shape) = self.canonical() {
+            self.handed_out = shape.length;
+            return Decoded::Request(shape.request(self.rest()));
+        }
         match self.scan() {
             Err(reason) => self.refuse_and_close(reason),
             Ok(Some((ending, length))) if self.head.is_v11() => self.begin_body(ending, length, now),
@@ -195,6 +200,12 @@ impl RequestDecoder {
         }
     }
 
+    /// The usual shape, which can only be told of a request that nobody has begun to look at.
+    fn canonical(&self) -> Option<Shape> {
+        let is_untouched = !self.head.has_begun() && self.searched == 0;
+        if is_untouched { Shape::of(self.rest(), self.reading) } else { None }
+    }
+
     /// The bytes from the current request's first on.
     fn rest(&self) -> &[u8] {
         self.buffer.get(self.start..).unwrap_or_default()
@@ -206,20 +217,18 @@ impl RequestDecoder {
         }
         self.start = self.start.saturating_add(self.handed_out);
         self.handed_out = 0;
-        self.begin_request();
+        if self.head.has_begun() {
+            self.head = Head::default();
+        }
+        self.extent = None;
+        self.line = 0;
+        self.searched = 0;
+        self.first_byte_at = None;
         if self.start >= self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
             self.buffer.shrink_to(BUFFER_KEPT);
         }
-    }
-
-    fn begin_request(&mut self) {
-        self.head = Head::default();
-        self.extent = None;
-        self.line = 0;
-        self.searched = 0;
-        self.first_byte_at = None;
     }
 
     /// Before a request: line ends, spaces and `~` mean nothing. (A late empty line, and what fills up a padded request.)

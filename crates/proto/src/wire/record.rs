@@ -2,7 +2,7 @@
 //!
 //! The title contains spaces, so the host and the port are the last two words.
 
-use super::framing::AnswerFraming;
+use super::framing::{AnswerFraming, LineEnd};
 use crate::value::host::{Host, PeerAddr};
 use crate::value::number::{Port, RfcNumber};
 
@@ -15,22 +15,30 @@ pub fn write(
     framing: AnswerFraming,
     out: &mut Vec<u8>,
 ) {
-    let mut digits = [0; 10];
-    out.extend_from_slice(b"RFC ");
-    out.extend_from_slice(decimal(number.get(), &mut digits));
-    out.push(b' ');
+    const KIND: &[u8] = b"RFC ";
+    // The short parts are put together first: to append is dearer than to write into an array.
+    let mut front = [b' '; KIND.len() + 11];
+    let digits = put_decimal(number.get(), front.len() - 1, &mut front);
+    let start = digits.saturating_sub(KIND.len());
+    front[start..digits].copy_from_slice(KIND);
+    let mut back = [b' '; 6];
+    let port = put_decimal(u32::from(port.get()), back.len(), &mut back).saturating_sub(1);
+    out.extend_from_slice(&front[start..]);
     out.extend_from_slice(title.as_bytes());
     out.push(b' ');
     out.extend_from_slice(host.as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(decimal(u32::from(port.get()), &mut digits));
-    out.extend_from_slice(framing.line_end.as_bytes());
+    out.extend_from_slice(&back[port..]);
+    match framing.line_end {
+        LineEnd::Lf => out.push(b'\n'),
+        LineEnd::CrLf => out.extend_from_slice(b"\r\n"),
+    }
 }
 
-/// Decimal digits without the formatting machinery, which would be the dearest part of an answer.
-fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
-    let mut at = digits.len();
-    for digit in digits.iter_mut().rev() {
+/// Writes decimal digits that end before `end`; says where they begin. Without the formatting machinery, which would be the
+/// dearest part of an answer.
+fn put_decimal(mut number: u32, end: usize, out: &mut [u8]) -> usize {
+    let mut at = end;
+    for digit in out[..end].iter_mut().rev() {
         // The remainder of a division by ten fits a byte.
         *digit = b'0'.saturating_add(u8::try_from(number % 10).unwrap_or_default());
         number /= 10;
@@ -39,7 +47,7 @@ fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
             break;
         }
     }
-    digits.get(at..).unwrap_or_default()
+    at
 }
 
 /// A record as another program sent it.
