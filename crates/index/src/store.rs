@@ -6,9 +6,11 @@
 //! Closing a session is synchronous, because it must work in a destructor: records go even when a task panics or is aborted.
 
 mod memory;
+mod search;
 mod watches;
 
 pub use memory::{MemoryStore, Quotas};
+pub use search::Matches;
 pub use watches::{News, TooManyWatches, Watch};
 
 use std::net::IpAddr;
@@ -18,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use proto::directory::{Cursor, Key, KeyRef, Record, Said, SaidRef, SessionId};
 use proto::schedule::{Load, Tick};
+use proto::search::Query;
 use proto::value::host::PeerAddr;
 use proto::value::number::RfcNumber;
 use proto::visibility::{Claim, Provenance};
@@ -306,6 +309,15 @@ impl Store {
     pub fn watch(&self, scope: &Scope) -> Result<Watch<'_>, TooManyWatches> {
         match self {
             Self::Memory(store) => store.watch(scope),
+        }
+    }
+
+    /// Files and titles that a query finds, the best first: at most `limit`, without the first `from`. `None` if this store has no
+    /// search. A record that was added is found within [`proto::limits::SEARCH_GATHER`] and the time that taking changes in needs; one
+    /// that is gone is not found any more. Must be called within a tokio runtime.
+    pub async fn search(&self, query: &Query, from: usize, limit: usize) -> Option<Matches> {
+        match self {
+            Self::Memory(store) => Some(search::search(store.finder()?, query, from, limit).await),
         }
     }
 

@@ -21,7 +21,7 @@ use proto::wire::refusal::Reason;
 const SOME: Quotas = Quotas { per_session: 1_000, total: 10_000 };
 
 fn engines(quotas: Quotas) -> Vec<Store> {
-    vec![Store::Memory(MemoryStore::new(quotas))]
+    vec![Store::Memory(MemoryStore::new(quotas)), Store::Memory(MemoryStore::searchable(quotas).unwrap())]
 }
 
 /// Runs a future that has nothing to wait for.

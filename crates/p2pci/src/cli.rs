@@ -90,6 +90,9 @@ pub struct Server {
     /// Connections from one address (IPv4) or /64 (IPv6) at once
     #[arg(long, value_name = "N", default_value_t = proto::limits::CONNECTIONS_PER_ADDRESS, env = "P2PCI_MAX_PER_ADDRESS")]
     pub max_per_address: usize,
+    /// Answer no searches, and save the memory for them: about 60 bytes a title
+    #[arg(long, env = "P2PCI_NO_SEARCH")]
+    pub no_search: bool,
     /// How long after its start the index says of a miss that the peer may only not be back yet
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration, env = "P2PCI_WARM_UP")]
     pub warm_up: std::time::Duration,

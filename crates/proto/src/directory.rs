@@ -160,6 +160,15 @@ pub enum Was {
     File,
 }
 
+/// Keys under which texts have come, gone or changed; some may be there more than once, and some for nothing.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Numbers, for their titles of 1.0.
+    pub numbers: Vec<RfcNumber>,
+    /// Names of files.
+    pub names: Vec<Arc<str>>,
+}
+
 /// A place in the order of records: after everything up to and including this record.
 pub type Cursor = (Key, SessionId);
 
@@ -172,6 +181,8 @@ pub struct Directory<P> {
     peers: Slab<Arc<P>>,
     numbers_of: Lists<RfcNumber>,
     keys_of: Lists<Key>,
+    /// Names with a record that came, went or changed, for whoever asked for this.
+    new_names: Option<Vec<Arc<str>>>,
 }
 
 impl<P> Default for Directory<P> {
@@ -182,11 +193,36 @@ impl<P> Default for Directory<P> {
             peers: Slab::default(),
             numbers_of: Lists::default(),
             keys_of: Lists::default(),
+            new_names: None,
         }
     }
 }
 
 impl<P> Directory<P> {
+    /// One that notes under which keys texts change.
+    pub fn watched() -> Self {
+        let mut directory = Self { new_names: Some(Vec::new()), ..Self::default() };
+        directory.numbers.watch();
+        directory
+    }
+
+    /// What has changed since the last time.
+    pub fn take_news(&mut self) -> News {
+        let names = self.new_names.as_mut().map(std::mem::take).unwrap_or_default();
+        News { numbers: self.numbers.take_news(), names }
+    }
+
+    /// How much that is.
+    pub fn news(&self) -> usize {
+        self.numbers.news().saturating_add(self.new_names.as_ref().map_or(0, Vec::len))
+    }
+
+    fn note(&mut self, key: &Key) {
+        if let (Some(names), Key::Name(name)) = (&mut self.new_names, key) {
+            names.push(Arc::clone(name));
+        }
+    }
+
     /// Adds a record of 1.0, or replaces what the same session said about the same number.
     pub fn add_title(
         &mut self,
@@ -213,6 +249,7 @@ impl<P> Directory<P> {
             let replaced = self.numbers.add_file(*number, session, file, place);
             return self.settle_number(session, *number, place, replaced);
         }
+        self.note(key);
         let replaced = self.files.add(key, session, Arc::clone(file), place);
         match replaced {
             Some(old) => self.peers.release(old),
@@ -273,7 +310,10 @@ impl<P> Directory<P> {
     fn take_out(&mut self, session: SessionId, key: &Key) -> Option<(Was, u32)> {
         match key {
             Key::Rfc(number) => self.numbers.remove(*number, session),
-            key => self.files.remove(key, session).map(|place| (Was::File, place)),
+            key => {
+                self.note(key);
+                self.files.remove(key, session).map(|place| (Was::File, place))
+            }
         }
     }
 
@@ -287,6 +327,7 @@ impl<P> Directory<P> {
         }
         for key in self.keys_of.take(session) {
             if let Some(place) = self.files.remove(&key, session) {
+                self.note(&key);
                 self.peers.release(place);
             }
         }

@@ -10,6 +10,7 @@
 //! * [`value`]: parsed values; a value that exists is valid.
 //! * [`transfer`]: verified transfers: blocks, the resume journal, the plan of one download.
 //! * [`directory`]: who holds what, one shard of it as a value.
+//! * [`search`]: texts found by their words.
 //! * [`visibility`]: which host of a record a requester is shown.
 //! * [`schedule`]: in which order the sources of a file are named.
 //! * [`rfc_text`]: a title from the text of an RFC, a number from a file's name.
@@ -26,6 +27,7 @@ pub mod http;
 pub mod limits;
 pub mod rfc_text;
 pub mod schedule;
+pub mod search;
 pub mod tongue;
 pub mod transfer;
 pub mod value;

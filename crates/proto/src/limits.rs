@@ -55,6 +55,24 @@ pub const LIST_PAGE_MAX: usize = 1000;
 pub const V11_BODY_HELD: usize = 256 * 1024;
 /// Longest query, prefix or cursor in bytes.
 pub const QUERY_BYTES_MAX: usize = 2048;
+/// Most words that one query looks for.
+pub const SEARCH_WORDS_MAX: usize = 16;
+/// Characters of a word that count.
+pub const SEARCH_WORD_CHARS_MAX: usize = 64;
+/// Words of one text (a title, a name) by which it is found.
+pub const SEARCH_TEXT_WORDS_MAX: usize = 32;
+/// Most words of the index that one word of a query stands for: those that begin so, or that may be meant.
+pub const SEARCH_GROUP_MAX: usize = 10_000;
+/// Most texts that one search looks at: about ten milliseconds.
+pub const SEARCH_LOOKED_AT_MAX: u32 = 200_000;
+/// Most texts that one query finds, all of its pages together.
+pub const SEARCH_FOUND_MAX: usize = 1000;
+/// Different titles of one number, or of one name, by which it is found.
+pub const SEARCH_TITLES_MAX: usize = 16;
+/// Searches that run at once.
+pub const SEARCHES_AT_ONCE: usize = 2;
+/// How long changes gather before they are taken into the search.
+pub const SEARCH_GATHER: Duration = Duration::from_millis(20);
 /// Longest wait of a LOOKUP for a file to appear.
 pub const WAIT_MAX: Duration = Duration::from_secs(120);
 /// A WATCH tells changes that follow each other within this time together; the first one at once.
@@ -219,6 +237,8 @@ const _: () = {
     assert!(BATCH_BYTES * 2 < BODY_BYTES_MAX, "a batch ends with the first line that passes its size");
     assert!(NAME_BYTES_MAX < QUERY_BYTES_MAX, "a cursor holds a name");
     assert!(QUERY_BYTES_MAX * 3 < LINE_BYTES_MAX, "a query, percent-encoded, must fit a line");
+    assert!(SEARCH_TEXT_WORDS_MAX <= u8::MAX as usize, "a text's words are counted in a byte");
+    assert!(SEARCH_FOUND_MAX <= LIST_PAGE_MAX, "what a query finds may be asked for in one page");
     assert!(SOURCES_AT_ONCE < BLOCKS_HELD, "sources must not hold every block while none gets to the disk");
     assert!(UPLOADS_MAX < UPLOAD_CONNECTIONS_MAX);
     assert!(UPLOADS_PER_ADDRESS < UPLOADS_MAX, "one address must not keep all others waiting");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use net::stream::WriteError;
 use proto::directory::{Cursor, Key, SessionId};
 use proto::limits::{REFUSALS_TOLD_MAX, SOURCES_WEIGHED, V11_BODY_HELD};
+use proto::search::Query;
 use proto::value::host::Host;
 use proto::value::number::{Port, RfcNumber};
 use proto::wire::refusal::Reason;
@@ -25,11 +26,14 @@ use crate::variants;
 /// Lines of a batch after which other sessions get their turn.
 const TURN: usize = 256;
 
+const FOREIGN_CURSOR: &str = "this cursor was not given by this index";
+
 /// An answer before it is written.
 #[derive(Debug)]
 struct Reply {
     status: Status,
     cursor: Option<String>,
+    incomplete: bool,
     body: Vec<u8>,
     /// Records in the body, for the notice.
     records: usize,
@@ -37,13 +41,13 @@ struct Reply {
 
 impl Reply {
     fn ok(body: Vec<u8>, records: usize) -> Self {
-        Self { status: Status::Ok, cursor: None, body, records }
+        Self { status: Status::Ok, cursor: None, incomplete: false, body, records }
     }
 
     fn refusal(status: Status, reason: &str) -> Self {
         let mut body = Vec::new();
         write_line(&Refused { reason: reason.to_owned() }, &mut body);
-        Self { status, cursor: None, body, records: 0 }
+        Self { status, cursor: None, incomplete: false, body, records: 0 }
     }
 }
 
@@ -66,7 +70,7 @@ impl Desk {
                 self.lookup_file(target, *wait, outlet).await
             }
             Ask::List(page) => self.list_page(page).await,
-            Ask::Search { .. } => Reply::refusal(Status::NotImplemented, "this index has no search yet"),
+            Ask::Search { query, cursor, limit } => self.search(query, cursor.as_deref(), *limit).await,
             Ask::Ping => Reply::ok(Vec::new(), 0),
             Ask::Wants => {
                 let listening = self.shared.wants.listen(self.view.session);
@@ -94,10 +98,10 @@ impl Desk {
         reply: Reply,
         outlet: &mut Outlet,
     ) -> Result<(), WriteError> {
-        let Reply { status, cursor, body, records } = reply;
+        let Reply { status, cursor, incomplete, body, records } = reply;
         self.note_v11(request, status, records);
         let warming = if status == Status::NotFound { self.shared.warming(Instant::now()) } else { None };
-        let answer = Answer { status, cursor: cursor.as_deref(), warming, body: &body };
+        let answer = Answer { status, cursor: cursor.as_deref(), warming, incomplete, body: &body };
         answer.write(outlet.held());
         outlet.make_room().await
     }
@@ -211,7 +215,7 @@ impl Desk {
             None => None,
             Some(Some(cursor)) => Some(cursor),
             Some(None) => {
-                return Reply::refusal(Status::BadRequest, "this cursor was not given by this index");
+                return Reply::refusal(Status::BadRequest, FOREIGN_CURSOR);
             }
         };
         let range = page.prefix.as_deref().map_or(Range::Everything, |prefix| Range::Prefix(prefix.into()));
@@ -228,7 +232,33 @@ impl Desk {
         let more = found.next.is_some() || told < found.entries.len();
         let last = found.entries.get(..told).and_then(<[Entry]>::last).filter(|_| more);
         let cursor = last.map(|entry| cursor_text(&(entry.key.clone(), entry.session)));
-        Reply { status: Status::Ok, cursor, body, records: told }
+        Reply { status: Status::Ok, cursor, incomplete: false, body, records: told }
+    }
+
+    /// A page of what a query finds; the cursor is how many were told before.
+    async fn search(&self, query: &str, cursor: Option<&str>, limit: usize) -> Reply {
+        let query = match Query::parse(query) {
+            Ok(query) => query,
+            Err(error) => return Reply::refusal(Status::BadRequest, &error.to_string()),
+        };
+        let Some(from) = cursor.map_or(Some(0), |cursor| cursor.parse::<u16>().ok().map(usize::from)) else {
+            return Reply::refusal(Status::BadRequest, FOREIGN_CURSOR);
+        };
+        let Some(found) = self.shared.store.search(&query, from, limit).await else {
+            return Reply::refusal(Status::NotImplemented, "this index has no search");
+        };
+        let mut body = Vec::new();
+        let mut told = 0;
+        for file in &found.files {
+            write_line(file, &mut body);
+            told += 1;
+            if body.len() >= V11_BODY_HELD {
+                break;
+            }
+        }
+        let has_more = found.has_more || told < found.files.len();
+        let cursor = has_more.then(|| (from + told).to_string());
+        Reply { status: Status::Ok, cursor, incomplete: found.is_incomplete, body, records: told }
     }
 
     pub(super) fn note_v11(&self, request: &Request<'_>, status: Status, records: usize) {
@@ -246,13 +276,13 @@ pub(crate) fn write_wanted(names: &[Arc<str>], out: &mut Vec<u8>) {
     for name in names {
         write_line(&NameLine { name: (&**name).into() }, &mut body);
     }
-    Answer { status: Status::Wanted, cursor: None, warming: None, body: &body }.write(out);
+    Answer { status: Status::Wanted, cursor: None, warming: None, incomplete: false, body: &body }.write(out);
 }
 
 /// Appends the answer to a request that cannot be understood.
 pub(super) fn write_refusal(reason: &Reason, out: &mut Vec<u8>) {
     let Reply { status, body, .. } = Reply::refusal(Status::BadRequest, &reason.to_string());
-    Answer { status, cursor: None, warming: None, body: &body }.write(out);
+    Answer { status, cursor: None, warming: None, incomplete: false, body: &body }.write(out);
 }
 
 fn refuse_line(changed: &mut Changed, line: usize, reason: String) {

@@ -7,33 +7,28 @@
 //! holds a shard for writing waits for another one, so nobody waits in a circle. Nothing panics while a lock is held, so a
 //! poisoned lock still holds what is true.
 
+mod shards;
 mod twins;
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use proto::directory::{Cursor, Directory, Key, KeyRef, Record, Said, SaidRef, SessionHash, SessionId, Was};
+use proto::directory::{Cursor, Key, KeyRef, Record, Said, SaidRef, SessionHash, SessionId, Was};
 use proto::limits::{RECORDS_MAX, RECORDS_PER_SESSION_MAX};
 use proto::value::digest::Digest;
 use proto::value::number::RfcNumber;
 use proto::wire::v11::body::File;
 use proto::wire::v11::watch::Scope;
 
+use self::shards::{SHARDS, spread};
+pub(super) use self::shards::{Shard, Shards, read, write};
 use self::twins::Twins;
+use super::search::{Finder, Keeper};
 use super::watches::Watches;
 use super::{Applied, Asked, Counts, Entry, Op, Peer, Range, StoreError, TooManyWatches, Visitor, Watch};
-
-/// Enough that two cores seldom meet at a lock, and few enough that a LIST can hold them all for a page.
-const SHARDS: usize = 1 << SHARD_BITS;
-const SHARD_BITS: u32 = 4;
-
-/// Neighbouring numbers share a shard, in blocks of this many (as a power of two): a LIST then takes long runs from one shard,
-/// and a peer with a row of numbers stays in one.
-const BLOCK_BITS: u32 = 8;
 
 /// How many records there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +49,8 @@ impl Default for Quotas {
 #[derive(Debug)]
 pub struct MemoryStore {
     quotas: Quotas,
-    // Seeded, so that nobody can choose names that all meet in one shard.
-    hasher: RandomState,
-    /// The same for numbers, which are many: a factor, odd and secret.
-    spread_by: u64,
-    shards: [RwLock<Directory<Peer>>; SHARDS],
+    shards: Arc<Shards>,
+    keeper: Option<Keeper>,
     sessions: [Mutex<HashMap<SessionId, Held, SessionHash>>; SHARDS],
     last_session: AtomicU64,
     open_sessions: AtomicUsize,
@@ -88,12 +80,24 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new(quotas: Quotas) -> Self {
-        let hasher = RandomState::new();
+        Self::over(quotas, Shards::default(), None)
+    }
+
+    /// An empty store whose texts can be searched for: a thread of its own takes changes in.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub fn searchable(quotas: Quotas) -> io::Result<Self> {
+        let shards = Arc::new(Shards::watched());
+        let keeper = Keeper::start(Arc::clone(&shards))?;
+        Ok(Self::over(quotas, shards, Some(keeper)))
+    }
+
+    fn over(quotas: Quotas, shards: impl Into<Arc<Shards>>, keeper: Option<Keeper>) -> Self {
         Self {
             quotas,
-            spread_by: hasher.hash_one(SHARDS) | 1,
-            hasher,
-            shards: Default::default(),
+            shards: shards.into(),
+            keeper,
             sessions: Default::default(),
             last_session: AtomicU64::new(0),
             open_sessions: AtomicUsize::new(0),
@@ -147,6 +151,7 @@ impl MemoryStore {
             let after = Entry { key, session, said: Said::Title(title.into()), peer: Arc::clone(peer) };
             self.watches.tell(before, Some(after));
         }
+        self.tell_keeper(&shard);
         if was != Some(Was::Title) {
             return Ok(Applied::Added);
         }
@@ -184,6 +189,7 @@ impl MemoryStore {
             if shard.add_file(session, &key, file, peer) == Some(Was::Title) {
                 self.release(held, 1);
             }
+            self.tell_keeper(&shard);
             self.watches.tell(title, None);
         }
         let applied = if old.is_some() { Applied::Replaced } else { Applied::Added };
@@ -257,6 +263,7 @@ impl MemoryStore {
             let same = |said| matches!(said, SaidRef::File(held) if held.name == file.name);
             if shard.get(session, &key).is_some_and(same) {
                 shard.remove(session, &key);
+                self.tell_keeper(&shard);
             }
             held.shards |= 1 << at;
         }
@@ -265,7 +272,7 @@ impl MemoryStore {
     /// What a session says about a name, and the peer that it named.
     fn record_of(&self, session: SessionId, name: &str) -> Option<(Arc<File>, Arc<Peer>)> {
         let key = Key::Name(name.into());
-        let shard = read(&self.shards[self.shard_of(&key)]);
+        let shard = self.shards.to_read(&key);
         let record = shard.record(session, &key)?;
         match record.said {
             SaidRef::File(file) => Some((Arc::clone(file), Arc::clone(record.peer))),
@@ -274,7 +281,7 @@ impl MemoryStore {
     }
 
     /// The title that a session has under a number, for those who watch; `None` when nobody does.
-    fn watched_title(&self, shard: &Directory<Peer>, session: SessionId, key: &Key) -> Option<Option<Entry>> {
+    fn watched_title(&self, shard: &Shard, session: SessionId, key: &Key) -> Option<Option<Entry>> {
         self.watches.are_there().then(|| {
             let record = matches!(key, Key::Rfc(_)).then(|| shard.record(session, key)).flatten();
             record.filter(|record| matches!(record.said, SaidRef::Title(_))).as_ref().map(Entry::from)
@@ -315,6 +322,7 @@ impl MemoryStore {
                     gone.extend(named_records(&shard, session));
                 }
                 shard.remove_session(session);
+                self.tell_keeper(&shard);
             }
         }
         gone.into_iter().for_each(|entry| self.watches.tell(Some(entry), None));
@@ -331,19 +339,8 @@ impl MemoryStore {
         visitor: &mut Visitor<'_>,
     ) -> Option<Cursor> {
         match asked {
-            Asked::Holders(key) => self.visit_holders(key, after, visitor),
+            Asked::Holders(key) => self.shards.visit_holders(key, after, visitor),
             Asked::Range(range) => self.visit_range(range, after, visitor),
-        }
-    }
-
-    fn visit_holders(&self, key: &Key, after: Option<&Cursor>, visitor: &mut Visitor<'_>) -> Option<Cursor> {
-        let shard = read(&self.shards[self.shard_of(key)]);
-        match key {
-            Key::Rfc(number) => {
-                let session = after.map_or(SessionId(0), |(_, session)| *session);
-                show(shard.numbered(*number, session), visitor)
-            }
-            key => show(shard.holders_after(key, after), visitor),
         }
     }
 
@@ -384,21 +381,22 @@ impl MemoryStore {
         }
     }
 
-    fn shard_of(&self, key: &Key) -> usize {
-        spread(match key {
-            // The highest bits of the product, on which all bits of the number have a say.
-            Key::Rfc(number) => {
-                u64::from(number.get() >> BLOCK_BITS).wrapping_mul(self.spread_by) >> (u64::BITS - SHARD_BITS)
-            }
-            // Names with one last part are found together.
-            Key::Leaf { leaf, .. } => self.hasher.hash_one(leaf),
-            key => self.hasher.hash_one(key),
-        })
+    fn shard_to_write(&self, key: &Key) -> (usize, std::sync::RwLockWriteGuard<'_, Shard>) {
+        self.shards.to_write(key)
     }
 
-    fn shard_to_write(&self, key: &Key) -> (usize, RwLockWriteGuard<'_, Directory<Peer>>) {
-        let at = self.shard_of(key);
-        (at, write(&self.shards[at]))
+    /// Who searches, if anybody can.
+    pub(super) fn finder(&self) -> Option<&Arc<Finder>> {
+        self.keeper.as_ref().map(Keeper::finder)
+    }
+
+    /// After a change to a shard, while it is held: the search must know.
+    fn tell_keeper(&self, shard: &Shard) {
+        if let Some(keeper) = &self.keeper
+            && shard.news() > 0
+        {
+            keeper.tell();
+        }
     }
 
     fn sessions_with(&self, session: SessionId) -> MutexGuard<'_, HashMap<SessionId, Held, SessionHash>> {
@@ -417,7 +415,7 @@ fn file_entry(session: SessionId, (file, peer): (Arc<File>, Arc<Peer>)) -> Entry
 }
 
 /// Every record of a session in a shard, each under what names it.
-fn named_records(shard: &Directory<Peer>, session: SessionId) -> Vec<Entry> {
+fn named_records(shard: &Shard, session: SessionId) -> Vec<Entry> {
     let entry = |key: Key| {
         let record = shard.record(session, &key)?;
         // A file with a number is named by its name.
@@ -427,25 +425,10 @@ fn named_records(shard: &Directory<Peer>, session: SessionId) -> Vec<Entry> {
     shard.named(session).filter_map(entry).collect()
 }
 
-/// A number as the index of one of [`SHARDS`].
-fn spread(number: u64) -> usize {
-    // Below 16, so it fits.
-    (number % SHARDS as u64) as usize
-}
-
 type Place<'a> = (KeyRef<'a>, SessionId);
 
 fn place<'a>(record: &Record<'a, Peer>) -> Place<'a> {
     (record.key, record.session)
-}
-
-/// Shows records until the visitor has enough; gives the place to go on when there are more.
-fn show<'a>(
-    mut records: impl Iterator<Item = Record<'a, Peer>>,
-    visitor: &mut Visitor<'_>,
-) -> Option<Cursor> {
-    let last = records.find(|record| visitor(record).is_break())?;
-    records.next().map(|_| last.cursor())
 }
 
 /// Whether a record comes before a place. Two numbers, as nearly always, tell it alone.
@@ -495,12 +478,4 @@ fn first_of<'a>(heads: &[Option<Record<'a, Peer>>]) -> Option<(usize, Option<Pla
         }
     }
     first.map(|(_, at)| (at, second.map(|(place, _)| place)))
-}
-
-fn read(shard: &RwLock<Directory<Peer>>) -> RwLockReadGuard<'_, Directory<Peer>> {
-    shard.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write(shard: &RwLock<Directory<Peer>>) -> RwLockWriteGuard<'_, Directory<Peer>> {
-    shard.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use index::server::{Server, Settings};
 use index::status::Status;
-use index::store::{MemoryStore, Store};
+use index::store::{MemoryStore, Quotas, Store};
 use net::accept::{AcceptObserver, Incoming, Policy};
 use net::descriptors::raise_open_file_limit;
 use net::interfaces::reachable_addresses;
@@ -49,12 +49,7 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
         log.listening(address, &welcome(listen.address, port, args.public));
     }
 
-    let server = Server::new(
-        settings(&args),
-        Store::Memory(MemoryStore::default()),
-        Arc::clone(&log) as Arc<_>,
-        Instant::now(),
-    );
+    let server = Server::new(settings(&args), store(&args)?, Arc::clone(&log) as Arc<_>, Instant::now());
     let (stopper, stop) = stop_pair();
     let accepting = Arc::clone(&log) as Arc<dyn AcceptObserver>;
     let handler = handler(server.clone(), Arc::clone(&log), stop.clone());
@@ -67,6 +62,15 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     log.settle(Instant::now());
     log.finish();
     Ok(())
+}
+
+fn store(args: &cli::Server) -> Result<Store, Failure> {
+    let cannot = |error| Failure::new(Code::Failed, format!("cannot start a thread for searching: {error}"));
+    let store = match args.no_search {
+        true => MemoryStore::default(),
+        false => MemoryStore::searchable(Quotas::default()).map_err(cannot)?,
+    };
+    Ok(Store::Memory(store))
 }
 
 fn settings(args: &cli::Server) -> Settings {

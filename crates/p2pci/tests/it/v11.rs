@@ -4,6 +4,7 @@ mod contents;
 mod framing;
 mod pages;
 mod refusals;
+mod search;
 mod versions;
 mod waiting;
 mod watching;

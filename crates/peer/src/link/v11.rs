@@ -24,6 +24,7 @@ pub(crate) struct Told {
     pub(crate) status: StatusCode,
     pub(crate) cursor: Option<String>,
     pub(crate) warming: Option<Duration>,
+    pub(crate) incomplete: bool,
     pub(crate) body: Vec<u8>,
 }
 
@@ -107,9 +108,9 @@ impl Connection {
     /// The next answer, if it has come.
     fn decoded(&mut self) -> Result<Option<Told>, AskError> {
         match self.decoder.poll() {
-            Decoded::Answer(ReadAnswer { status, cursor, warming, body }) => {
+            Decoded::Answer(ReadAnswer { status, cursor, warming, incomplete, body }) => {
                 self.settled = true;
-                Ok(Some(Told { status, cursor, warming, body: body.to_vec() }))
+                Ok(Some(Told { status, cursor, warming, incomplete, body: body.to_vec() }))
             }
             Decoded::NotV11 if !self.settled => Err(AskError::NotV11),
             Decoded::NotV11 | Decoded::Broken => Err(lost("its answer cannot be understood").into()),

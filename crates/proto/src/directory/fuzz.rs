@@ -71,6 +71,7 @@ fn file(steps: &mut Steps<'_>, number: RfcNumber) -> File {
         rfc: (said & 2 == 2).then(|| (number, "t".into())),
         copied: said & 4 == 4,
         partial: said & 8 == 8,
+        sha256: None,
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Numbers {
     rows: Rows,
     titles: Texts,
     files: Slab<Arc<File>>,
+    /// Numbers with a title that came or went, for whoever asked for this.
+    news: Option<Vec<RfcNumber>>,
 }
 
 /// What is kept of a record: the place of what was said, and of who said it.
@@ -37,6 +39,26 @@ impl Place {
 }
 
 impl Numbers {
+    /// Begins to note whose titles change.
+    pub(super) fn watch(&mut self) {
+        self.news = Some(Vec::new());
+    }
+
+    /// Numbers whose titles may be others since the last time; some may be there more than once.
+    pub(super) fn take_news(&mut self) -> Vec<RfcNumber> {
+        self.news.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    pub(super) fn news(&self) -> usize {
+        self.news.as_ref().map_or(0, Vec::len)
+    }
+
+    fn note(&mut self, number: RfcNumber) {
+        if let Some(news) = &mut self.news {
+            news.push(number);
+        }
+    }
+
     /// Adds or replaces; gives what was replaced, with the place of its peer.
     pub(super) fn add_title(
         &mut self,
@@ -50,7 +72,10 @@ impl Numbers {
                 self.titles.share(place);
                 place
             }
-            None => self.titles.insert(title),
+            None => {
+                self.note(number);
+                self.titles.insert(title)
+            }
         };
         self.add(number, session, Entry { said: Place(said), peer })
     }
@@ -69,18 +94,20 @@ impl Numbers {
 
     fn add(&mut self, number: RfcNumber, session: SessionId, entry: Entry) -> Option<(Was, u32)> {
         let replaced = self.rows.insert(At::new(number, session), entry)?;
-        Some(self.forget(replaced))
+        Some(self.forget(number, replaced))
     }
 
     pub(super) fn remove(&mut self, number: RfcNumber, session: SessionId) -> Option<(Was, u32)> {
         let removed = self.rows.remove(At::new(number, session))?;
-        Some(self.forget(removed))
+        Some(self.forget(number, removed))
     }
 
-    fn forget(&mut self, Entry { said, peer }: Entry) -> (Was, u32) {
+    fn forget(&mut self, number: RfcNumber, Entry { said, peer }: Entry) -> (Was, u32) {
         match said.was() {
             Was::Title => {
-                self.titles.release(said.0);
+                if self.titles.release(said.0) {
+                    self.note(number);
+                }
                 if self.titles.is_wasteful() {
                     self.move_titles_together();
                 }

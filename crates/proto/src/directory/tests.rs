@@ -253,3 +253,72 @@ proptest! {
         prop_assert!(directory.is_empty() && lists == 0 && directory.peers.len() == 0);
     }
 }
+
+#[test]
+fn only_a_directory_that_is_watched_notes_what_texts_change() {
+    let peer = Arc::new(7);
+    let number = RfcNumber::MIN;
+    let mut silent = Directory::default();
+    silent.add_title(SessionId(1), number, "a", &peer);
+    assert_eq!(silent.news(), 0);
+    let mut watched = Directory::watched();
+    let mut news = |change: &mut dyn FnMut(&mut Directory<u64>)| {
+        change(&mut watched);
+        let count = watched.news();
+        let News { numbers, names } = watched.take_news();
+        assert_eq!((count, watched.news()), (numbers.len() + names.len(), 0));
+        (numbers.len(), names.len())
+    };
+    assert_eq!(
+        news(&mut |all| {
+            all.add_title(SessionId(1), number, "a", &peer);
+        }),
+        (1, 0)
+    );
+    assert_eq!(
+        news(&mut |all| {
+            all.add_title(SessionId(2), number, "a", &peer);
+        }),
+        (0, 0),
+        "known already"
+    );
+    assert_eq!(
+        news(&mut |all| {
+            all.add_title(SessionId(2), number, "b", &peer);
+        }),
+        (1, 0)
+    );
+    assert_eq!(
+        news(&mut |all| {
+            all.remove_session(SessionId(2));
+        }),
+        (1, 0),
+        "the last with this title"
+    );
+    let said = file(1, 0);
+    let key = Key::Name(Arc::clone(&said.name));
+    assert_eq!(
+        news(&mut |all| {
+            all.add_file(SessionId(3), &key, &said, &peer);
+        }),
+        (0, 1)
+    );
+    assert_eq!(
+        news(&mut |all| {
+            all.add_file(SessionId(4), &key, &said, &peer);
+        }),
+        (0, 1)
+    );
+    assert_eq!(
+        news(&mut |all| {
+            all.remove(SessionId(3), &key);
+        }),
+        (0, 1)
+    );
+    assert_eq!(
+        news(&mut |all| {
+            all.remove_session(SessionId(4));
+        }),
+        (0, 1)
+    );
+}

@@ -58,9 +58,9 @@ impl Texts {
         }
     }
 
-    /// One user less.
-    pub(super) fn release(&mut self, place: u32) {
-        let Some((uses @ 1.., length)) = self.header(place) else { return };
+    /// One user less; says whether that was the last one.
+    pub(super) fn release(&mut self, place: u32) -> bool {
+        let Some((uses @ 1.., length)) = self.header(place) else { return false };
         self.set_uses(place, uses - 1);
         if uses == 1 {
             self.used -= room(length);
@@ -69,6 +69,7 @@ impl Texts {
         if self.len == 0 {
             *self = Self::default();
         }
+        uses == 1
     }
 
     #[inline]

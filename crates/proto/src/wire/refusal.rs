@@ -99,6 +99,12 @@ pub enum Reason {
     /// A header of 1.1 whose value is not what it must be.
     #[error("the value of a header is not what it must be")]
     Header,
+    /// A SEARCH without a query, or with one that is none.
+    #[error(
+        "'Query' must be there once: at most {} bytes of UTF-8, percent-encoded, without control characters",
+        limits::QUERY_BYTES_MAX
+    )]
+    Query,
     /// The same header twice in 1.1.
     #[error("a header comes twice")]
     Twice,

@@ -153,8 +153,6 @@ fn requests_that_are_no_requests_are_refused_and_the_connection_goes_on() {
     }
     // One that has the form of a cursor is a place in the order, and harmless.
     assert_eq!(raw.ask_v11(header(LIST, "Cursor: n18446744073709551615.zz")).status, 200);
-    let search = raw.ask_v11("SEARCH ALL P2P-CI/1.1\r\nQuery: two%20words\r\n\r\n");
-    assert_eq!((search.status, search.object()), (501, json!({"reason": "this index has no search yet"})));
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct Answer<'a> {
     pub cursor: Option<&'a str>,
     /// The index has just started and may not know everything yet: for how much longer, at least.
     pub warming: Option<Duration>,
+    /// There may be more that was not looked for: the search became too much.
+    pub incomplete: bool,
     /// JSON Lines.
     pub body: &'a [u8],
 }
@@ -55,6 +57,7 @@ impl Answer<'_> {
         lines.extend(self.cursor.map(|cursor| format!("Cursor: {}", percent_encode(cursor))));
         // A started second counts: whoever waits that long has waited enough.
         lines.extend(self.warming.map(|left| format!("Warming: {}", left.as_secs().saturating_add(1))));
+        lines.extend(self.incomplete.then(|| "Incomplete: true".to_owned()));
         lines.extend([
             "Content-Type: application/x-ndjson".to_owned(),
             format!("Content-Length: {}", self.body.len()),
@@ -74,6 +77,8 @@ pub struct ReadAnswer<'a> {
     pub cursor: Option<String>,
     /// See [`Answer::warming`].
     pub warming: Option<Duration>,
+    /// See [`Answer::incomplete`].
+    pub incomplete: bool,
     /// JSON Lines.
     pub body: &'a [u8],
 }
@@ -124,8 +129,8 @@ impl AnswerDecoder {
             None => Decoded::Pending,
             Some(body) => {
                 self.handed_out = end;
-                let AnswerHead { status, cursor, warming, .. } = read;
-                Decoded::Answer(ReadAnswer { status, cursor, warming, body })
+                let AnswerHead { status, cursor, warming, incomplete, .. } = read;
+                Decoded::Answer(ReadAnswer { status, cursor, warming, incomplete, body })
             }
         }
     }
@@ -135,6 +140,7 @@ struct AnswerHead {
     status: StatusCode,
     cursor: Option<String>,
     warming: Option<Duration>,
+    incomplete: bool,
     length: usize,
 }
 
@@ -142,7 +148,7 @@ impl AnswerHead {
     fn parse(head: &[u8]) -> Option<Self> {
         let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let status = StatusCode::parse(lines.next()?)?;
-        let mut read = Self { status, cursor: None, warming: None, length: 0 };
+        let mut read = Self { status, cursor: None, warming: None, incomplete: false, length: 0 };
         for line in lines {
             let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
             let value = value.get(1..)?.trim_ascii();
@@ -158,6 +164,7 @@ impl AnswerHead {
                 () if name.eq_ignore_ascii_case(b"Warming") => {
                     read.warming = Some(Duration::from_secs(number()?));
                 }
+                () if name.eq_ignore_ascii_case(b"Incomplete") => read.incomplete = value == b"true",
                 () => {}
             }
         }
@@ -172,12 +179,18 @@ mod tests {
     #[test]
     fn answers_read_back_at_every_cut() {
         let mut bytes = Vec::new();
-        let first =
-            Answer { status: Status::Ok, cursor: Some("a b\u{fc}"), warming: None, body: b"{}\n{}\n" };
+        let first = Answer {
+            status: Status::Ok,
+            cursor: Some("a b\u{fc}"),
+            warming: None,
+            incomplete: true,
+            body: b"{}\n{}\n",
+        };
         let second = Answer {
             status: Status::NotFound,
             cursor: None,
             warming: Some(Duration::from_secs(3)),
+            incomplete: false,
             body: b"",
         };
         first.write(&mut bytes);
@@ -194,6 +207,7 @@ mod tests {
                                 answer.status.get(),
                                 answer.cursor,
                                 answer.warming,
+                                answer.incomplete,
                                 answer.body.to_vec(),
                             ));
                         }
@@ -203,8 +217,8 @@ mod tests {
                 }
             }
             let expected = [
-                (200, Some("a b\u{fc}".to_owned()), None, b"{}\n{}\n".to_vec()),
-                (404, None, Some(Duration::from_secs(4)), Vec::new()),
+                (200, Some("a b\u{fc}".to_owned()), None, true, b"{}\n{}\n".to_vec()),
+                (404, None, Some(Duration::from_secs(4)), false, Vec::new()),
             ];
             assert_eq!(read, expected, "cut at {cut}");
         }

@@ -252,6 +252,35 @@ pub struct RecordLine {
     pub source: Source,
 }
 
+/// One content that was found: a line of the answer to SEARCH. Who has it is told by LOOKUP.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundLine {
+    /// The name under which it was found; of a record of 1.0 only the number and the title are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// When it was last modified where it was published first, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<i64>,
+    /// Its BLAKE3 root; `None` while nobody has hashed it, and for records of 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
+    pub hash: Option<Digest>,
+    /// The RFC that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rfc: Option<u32>,
+    /// The RFC's title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Somebody publishes this content under the name.
+    pub published: bool,
+    /// How many have it, under whatever name.
+    pub sources_in_all: usize,
+    /// How many of these have all of it.
+    pub complete: usize,
+}
+
 /// Why a request of 1.1 was refused: the body of an answer of 400 or above.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {

@@ -42,8 +42,10 @@ pub enum Ask<'a> {
     List(Page),
     /// `SEARCH ALL`: a page of files whose names or titles match.
     Search {
-        /// The words, as they were typed.
+        /// What is looked for, as it was typed: see [`crate::search::Query`].
         query: String,
+        /// Where to go on: what an earlier page's answer said.
+        cursor: Option<String>,
         /// How many at most.
         limit: usize,
     },
@@ -121,8 +123,8 @@ impl<'a> Ask<'a> {
             (b"LIST", b"ALL", [_]) => no_body.and_then(|()| Ok(Self::List(headers.page()?))),
             (b"SEARCH", b"ALL", [_]) => {
                 no_body?;
-                let query = headers.decoded("Query")?.ok_or(Reason::Header)?;
-                Ok(Self::Search { query, limit: headers.limit()? })
+                let query = headers.decoded("Query").map_err(|_| Reason::Query)?.ok_or(Reason::Query)?;
+                Ok(Self::Search { query, cursor: headers.decoded("Cursor")?, limit: headers.limit()? })
             }
             (b"PING", b"ALL", [_]) => no_body.map(|()| Self::Ping),
             (b"WANTS", b"ALL", [_]) => no_body.map(|()| Self::Wants),
@@ -173,9 +175,10 @@ impl<'a> Ask<'a> {
                     page.cursor.as_deref().map(|cursor| format!("Cursor: {}", percent_encode(cursor))),
                 );
             }
-            Self::Search { query, limit } => {
+            Self::Search { query, cursor, limit } => {
                 lines.extend([format!("SEARCH ALL {VERSION}"), format!("Query: {}", percent_encode(query))]);
                 lines.push(format!("Limit: {limit}"));
+                lines.extend(cursor.as_deref().map(|cursor| format!("Cursor: {}", percent_encode(cursor))));
             }
             Self::Ping => lines.push(format!("PING ALL {VERSION}")),
             Self::Wants => lines.push(format!("WANTS ALL {VERSION}")),
@@ -333,7 +336,8 @@ mod tests {
             Ask::Lookup { target: Target::Hash(Digest([0xab; 32])), wait: Duration::from_secs(1) },
             Ask::List(page),
             Ask::List(Page { limit: 1, ..Page::default() }),
-            Ask::Search { query: "two words".into(), limit: 10 },
+            Ask::Search { query: "two words".into(), cursor: None, limit: 10 },
+            Ask::Search { query: "size:>1 a".into(), cursor: Some("7".into()), limit: 1 },
             Ask::Ping,
             Ask::Watch(Scope::All { prefix: None }),
             Ask::Watch(Scope::All { prefix: Some("models/a b".into()) }),
@@ -358,6 +362,8 @@ mod tests {
             ("LOOKUP FILE a%00 P2P-CI/1.1\r\n\r\n", Reason::Target),
             ("LOOKUP HASH 12 P2P-CI/1.1\r\n\r\n", Reason::Target),
             ("LOOKUP RFC 1 P2P-CI/1.1\r\nWait: -1\r\n\r\n", Reason::Header),
+            ("SEARCH ALL P2P-CI/1.1\r\n\r\n", Reason::Query),
+            ("SEARCH ALL P2P-CI/1.1\r\nQuery: a%0a\r\n\r\n", Reason::Query),
             ("LIST ALL P2P-CI/1.1\r\nLimit: x\r\n\r\n", Reason::Header),
             ("LIST ALL P2P-CI/1.1\r\nno colon\r\n\r\n", Reason::Framing),
             ("LIST ALL P2P-CI/1.1\r\nContent-Length: 9999999\r\n\r\n", Reason::BodyTooLong),
