@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use net::stop::StopSignal;
 use net::stream::WriteError;
@@ -24,6 +24,7 @@ use proto::wire::status::Status;
 use proto::wire::version::Version;
 
 use crate::claims::Peers;
+use crate::meter::Kind;
 use crate::notice::Notice;
 use crate::outlet::{Outlet, is_full};
 use crate::server::Shared;
@@ -130,8 +131,8 @@ impl Desk {
     }
 
     /// One request more was read, whatever comes of it.
-    pub(crate) fn count_one(&self) {
-        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_one(&self, kind: Kind) {
+        self.shared.meter.count(kind, 1);
     }
 
     /// Refuses a request; closing is the session's.
@@ -284,6 +285,13 @@ impl Desk {
             status => answer::status_only(status, framing, outlet.held()),
         }
         self.note(request, &Said { status, records });
+    }
+
+    /// Notes how long it took from when requests were read to now, when their answers are written.
+    pub(crate) fn time(&self, read: Instant) {
+        if self.shared.meter.wants_time() {
+            self.shared.meter.time(read.elapsed());
+        }
     }
 
     fn note(&self, request: &Request<'_>, said: &Said) {

@@ -10,11 +10,13 @@
 pub mod checksums;
 mod claims;
 mod desk;
+pub mod meter;
 pub mod notice;
 mod outlet;
 mod pieces;
 pub mod server;
 mod session;
+pub mod snapshot;
 pub mod status;
 pub mod store;
 mod variants;

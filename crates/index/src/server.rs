@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use net::accept::Incoming;
@@ -17,6 +17,7 @@ use tokio::sync::futures::Notified;
 
 use crate::checksums::{self, Checksums};
 use crate::claims::Claims;
+use crate::meter::{Meter, Totals};
 use crate::notice::Observer;
 use crate::pieces::PieceShelf;
 use crate::session;
@@ -63,7 +64,7 @@ pub(crate) struct Shared {
     pub(crate) claims: Arc<Claims>,
     pub(crate) wants: Arc<Wants>,
     pub(crate) pieces: PieceShelf,
-    pub(crate) requests: AtomicU64,
+    pub(crate) meter: Meter,
     news: Notify,
     waiting: AtomicUsize,
     since: Instant,
@@ -132,7 +133,7 @@ impl Server {
             claims,
             wants: Arc::default(),
             pieces: PieceShelf::default(),
-            requests: AtomicU64::new(0),
+            meter: Meter::default(),
             news: Notify::new(),
             waiting: AtomicUsize::new(0),
             since,
@@ -159,7 +160,31 @@ impl Server {
     #[must_use]
     pub fn status(&self) -> Status {
         let counts = self.0.store.counts();
-        let requests = self.0.requests.load(Ordering::Relaxed);
+        let requests = self.0.meter.totals().all();
         Status { peers: counts.sessions, records: counts.records, requests, since: self.0.since }
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.0.meter.totals()
+    }
+
+    /// For how much longer a miss may only mean that a peer has not come back yet.
+    #[must_use]
+    pub fn warming(&self, now: Instant) -> Option<Duration> {
+        self.0.warming(now)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn tick(&self) -> Tick {
+        self.0.tick(Instant::now())
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 }

@@ -31,6 +31,7 @@ use tokio::time::sleep_until;
 
 use crate::desk::v11::write_wanted;
 use crate::desk::{Desk, Step};
+use crate::meter::Kind;
 use crate::notice::{LeftWhy, Notice};
 use crate::outlet::Outlet;
 use crate::server::Shared;
@@ -188,6 +189,9 @@ impl Session {
                 Next::Pending(wake) => Some(wake),
             };
             if let Some(wake) = pending {
+                if answered > 0 {
+                    self.desk.time(self.now);
+                }
                 self.outlet.flush().await.map_err(broken)?;
                 self.decoder.take_if(|decoder| decoder.is_idle());
                 return Ok(wake);
@@ -209,14 +213,14 @@ impl Session {
             Decoded::Pending(wake) => Ok(Next::Pending(wake)),
             Decoded::Ended => Err(LeftWhy::EndOfFile),
             Decoded::Request(request) => {
-                desk.count_one();
+                desk.count_one(Kind::of(&request));
                 Ok(match desk.answer(request, outlet) {
                     Step::Answered => Next::Answered,
                     Step::Wait(rest) => Next::Wait(rest),
                 })
             }
             Decoded::Refused(refusal) => {
-                desk.count_one();
+                desk.count_one(Kind::Refused);
                 desk.refuse(&refusal, outlet);
                 if refusal.reason.closes() {
                     Err(LeftWhy::Refused(refusal.reason))

@@ -328,6 +328,15 @@ impl Store {
         }
     }
 
+    /// Sessions that have records, by id and after one of them: each with how many records it has, and with its peer of the first
+    /// one. At most `limit`.
+    #[must_use]
+    pub fn sessions(&self, after: SessionId, limit: usize) -> Vec<(SessionId, usize, Arc<Peer>)> {
+        match self {
+            Self::Memory(store) => store.sessions(after, limit),
+        }
+    }
+
     /// How much there is.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -1,12 +1,13 @@
 //! Records grouped by content: one name with two contents shows as two variants, never as one.
 
 use proto::directory::{Key, Said};
-use proto::limits::{SOURCES_COUNTED, SOURCES_MAX};
+use proto::limits::{SOURCES_COUNTED, SOURCES_MAX, SOURCES_WEIGHED};
 use proto::schedule::{Order, Tick};
 use proto::value::digest::Digest;
 use proto::wire::v11::body::{RecordLine, Source, Speaks, Variant};
+use proto::wire::v11::request::Target;
 
-use crate::store::Entry;
+use crate::store::{Entry, Store};
 use crate::view::View;
 
 /// Variants whose other holders are looked up.
@@ -22,8 +23,37 @@ enum Content {
     Unknown,
 }
 
+/// Every content of a file, with its sources. Whoever holds the content of a variant is a source of it, whatever the name there.
+pub(crate) async fn find(store: &Store, target: &Target, view: &View, now: Tick) -> Vec<Variant> {
+    let limit = SOURCES_WEIGHED;
+    let entries = match target {
+        Target::Rfc(number) => store.lookup(&Key::Rfc(*number), None, limit).await.entries,
+        Target::Hash(hash) => store.lookup(&Key::Hash(*hash), None, limit).await.entries,
+        Target::File(name) => {
+            let exact = store.lookup(&Key::Name(name.as_str().into()), None, limit).await.entries;
+            match exact.is_empty() && !name.contains('/') {
+                true => store.lookup(&Key::any_with_leaf(name), None, limit).await.entries,
+                false => exact,
+            }
+        }
+    };
+    let by_hash = matches!(target, Target::Hash(_));
+    let mut found = Vec::new();
+    for (mut variant, members) in group(&entries, view) {
+        let followed = variant.hash.filter(|_| !by_hash && found.len() < FOLLOWED_MAX);
+        if let Some(hash) = followed {
+            let holders = store.lookup(&Key::Hash(hash), None, limit).await.entries;
+            set_sources(&mut variant, holders.iter(), view, now);
+        } else {
+            set_sources(&mut variant, members.into_iter(), view, now);
+        }
+        found.push(variant);
+    }
+    found
+}
+
 /// Groups records by content: what is published first, and among those in the order of joining. The sources are still to be set.
-pub(crate) fn group<'a>(entries: &'a [Entry], view: &View) -> Vec<(Variant, Vec<&'a Entry>)> {
+fn group<'a>(entries: &'a [Entry], view: &View) -> Vec<(Variant, Vec<&'a Entry>)> {
     let mut groups: Vec<(Content, Vec<&Entry>)> = Vec::new();
     for entry in entries {
         let content = content(&entry.said);
@@ -41,12 +71,7 @@ pub(crate) fn group<'a>(entries: &'a [Entry], view: &View) -> Vec<(Variant, Vec<
 }
 
 /// Names those who hold the content of a variant, in the order that the view asks for.
-pub(crate) fn set_sources<'a>(
-    variant: &mut Variant,
-    holders: impl Iterator<Item = &'a Entry>,
-    view: &View,
-    now: Tick,
-) {
+fn set_sources<'a>(variant: &mut Variant, holders: impl Iterator<Item = &'a Entry>, view: &View, now: Tick) {
     let mut holders: Vec<&Entry> = holders.collect();
     variant.sources_in_all = holders.len();
     variant.sha256 = variant.sha256.or_else(|| holders.iter().find_map(|entry| sha256(entry)));

@@ -96,6 +96,12 @@ pub struct Server {
     /// How long after its start the index says of a miss that the peer may only not be back yet
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration, env = "P2PCI_WARM_UP")]
     pub warm_up: std::time::Duration,
+    /// Speak no HTTP: no downloads by browser or curl, no API, no metrics
+    #[arg(long, env = "P2PCI_NO_HTTP")]
+    pub no_http: bool,
+    /// A further name under which HTTP is asked for here; addresses, names of local networks and this machine's own name always work
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "P2PCI_HTTP_HOST")]
+    pub http_host: Vec<String>,
     /// Show neither connections nor requests
     #[arg(long, short, env = "P2PCI_QUIET")]
     pub quiet: bool,

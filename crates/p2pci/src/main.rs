@@ -10,6 +10,7 @@ mod exit;
 mod line_budget;
 mod local_peer;
 mod menu;
+mod observers;
 mod out;
 mod server_log;
 mod settings;

@@ -29,6 +29,8 @@ enum Event<'a> {
     Left { source: SocketAddr, records: usize, why: String },
     Request { source: SocketAddr, request: &'a Request<'a>, status: &'static str, records: usize },
     Refused { source: SocketAddr, refusal: &'a Refusal<'a>, status: &'static str },
+    Http { source: SocketAddr, method: &'static str, path: &'a str, status: u16 },
+    HttpRefused { source: SocketAddr, reason: String, status: u16 },
     NotServed { source: SocketAddr, reason: String },
     Trouble { message: String },
     Hidden { lines: u64 },
@@ -166,6 +168,28 @@ impl AcceptObserver for ServerLog {
             AcceptNotice::Trouble(error) => self.trouble(accept_trouble(&error)),
             AcceptNotice::HandlerPanicked(error) => {
                 self.trouble(format!("a connection ended by an internal error: {error}"));
+            }
+        }
+    }
+}
+
+/// The dashboard asks often and for nothing that anybody wants to read; what goes wrong is another matter.
+impl web::notice::Observer for ServerLog {
+    fn notice(&self, notice: &web::notice::Notice<'_>) {
+        use web::notice::Notice;
+        const UNTOLD: [&str; 4] = ["/api/", "/assets/", "/metrics", "/healthz"];
+        match *notice {
+            Notice::Answered { path, status: ..400, .. }
+                if path == "/" || UNTOLD.iter().any(|begin| path.starts_with(begin)) => {}
+            Notice::Answered { source, method, path, status } => {
+                self.show_limited(&Event::Http { source, method: method.as_str(), path, status });
+            }
+            Notice::Left { source } => {
+                self.show_limited(&Event::Left { source, records: 0, why: "closed".to_owned() });
+            }
+            Notice::Refused { source, refusal } => {
+                let status = refusal.status().code();
+                self.show_limited(&Event::HttpRefused { source, reason: refusal.to_string(), status });
             }
         }
     }

@@ -9,7 +9,7 @@ pub const REFUSAL: &[u8] = b"P2P-CI/1.0 400 Bad Request\r\n\r\n";
 
 /// What a browser reads.
 const NOT_HTTP: &str =
-    "This port speaks P2P-CI/1.0 and no HTTP. Use 'p2pci list' or 'p2pci get' to talk to it.\n";
+    "HTTP is switched off on this port (--no-http). Use 'p2pci list' or 'p2pci get' to talk to it.\n";
 
 /// Answers a connection that speaks something else than P2P-CI: in HTTP to HTTP, and then closes it.
 pub async fn refuse(incoming: Incoming) {

@@ -388,6 +388,16 @@ impl<P> Directory<P> {
         self.numbers.after(after).chain(self.files.after(after)).filter_map(|found| self.lend(found))
     }
 
+    /// The peer of one of a session's records.
+    pub fn peer_of(&self, session: SessionId) -> Option<&Arc<P>> {
+        let before = SessionId(session.0.saturating_sub(1));
+        let numbers = self.numbers_of.keys_of(session);
+        let numbered = numbers.filter_map(|number| self.numbered(*number, before).next());
+        let keys = self.keys_of.keys_of(session);
+        let named = keys.filter_map(|key| self.holders_after(key, Some(&(key.clone(), before))).next());
+        numbered.chain(named).find(|record| record.session == session).map(|record| record.peer)
+    }
+
     fn lend<'a>(&'a self, Found { key, session, said, place }: Found<'a>) -> Option<Record<'a, P>> {
         // A record's peer is there as long as the record is.
         self.peers.get(place).map(|peer| Record { key, session, said, peer })

@@ -181,6 +181,21 @@ pub const UPLOAD_TURN: Duration = Duration::from_secs(10);
 /// Connections of an upload server, those included that wait for their turn.
 pub const UPLOAD_CONNECTIONS_MAX: usize = 512;
 
+/// Most rows in one page of the API.
+pub const API_PAGE_MAX: usize = 1000;
+/// Event streams of the dashboard at once.
+pub const EVENT_STREAMS_MAX: usize = 1024;
+/// Pause between two frames of an event stream.
+pub const EVENT_FRAME: Duration = Duration::from_millis(250);
+/// Pause between two samples of the plots.
+pub const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// Samples that are kept: ten minutes.
+pub const SAMPLES_KEPT: usize = 600;
+/// Requests that the dashboard remembers.
+pub const RECENT_KEPT: usize = 100;
+/// Longest text of one of them in bytes.
+pub const RECENT_BYTES_MAX: usize = 400;
+
 /// Reconnecting: the first try comes within this time.
 pub const RECONNECT_FIRST: Duration = Duration::from_secs(5);
 /// Reconnecting: the longest pause between two tries.
@@ -240,6 +255,8 @@ const _: () = {
     assert!(SEARCH_TEXT_WORDS_MAX <= u8::MAX as usize, "a text's words are counted in a byte");
     assert!(SEARCH_FOUND_MAX <= LIST_PAGE_MAX, "what a query finds may be asked for in one page");
     assert!(SOURCES_AT_ONCE < BLOCKS_HELD, "sources must not hold every block while none gets to the disk");
+    assert!(API_PAGE_MAX <= LIST_PAGE_MAX);
+    assert!(EVENT_FRAME.as_millis() <= SAMPLE_EVERY.as_millis());
     assert!(UPLOADS_MAX < UPLOAD_CONNECTIONS_MAX);
     assert!(UPLOADS_PER_ADDRESS < UPLOADS_MAX, "one address must not keep all others waiting");
 };

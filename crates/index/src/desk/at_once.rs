@@ -1,6 +1,6 @@
 //! Requests in the usual shape, answered straight from the bytes that were read: no decoder, no copy of them, no wait.
 
-use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use proto::directory::Key;
 use proto::limits::INDEX_TURN;
@@ -9,6 +9,7 @@ use proto::wire::canonical;
 use proto::wire::request::{Request, Verb};
 
 use super::{Desk, Progress};
+use crate::meter::Kind;
 use crate::outlet::Outlet;
 use crate::store::{Asked, MemoryStore};
 
@@ -16,7 +17,8 @@ impl Desk {
     /// Answers the requests with which `bytes` begin, as far as that takes no wait; at most one turn of them. Says how many bytes
     /// they took: with what follows anything may be wrong, and it is the decoder's.
     pub(crate) fn answer_at_once(&mut self, bytes: &[u8], outlet: &mut Outlet) -> usize {
-        let (mut used, mut answered) = (0, 0);
+        let (mut used, mut answered, mut adds) = (0, 0, 0);
+        let began = self.shared.meter.wants_time().then(Instant::now);
         while answered < INDEX_TURN
             && !outlet.is_full()
             && let Some(request) = canonical::read(&bytes[used..], self.shared.settings.reading)
@@ -24,10 +26,15 @@ impl Desk {
         {
             used += request.raw.len();
             answered += 1;
+            adds += u64::from(matches!(request.verb, Verb::Add(_)));
         }
         if answered > 0 {
-            // Once for all of them: the count belongs to every core.
-            self.shared.requests.fetch_add(answered as u64, Ordering::Relaxed);
+            // Once for all of them.
+            self.shared.meter.count(Kind::Add, adds);
+            self.shared.meter.count(Kind::Lookup, answered as u64 - adds);
+            if let Some(began) = began {
+                self.shared.meter.time(began.elapsed());
+            }
         }
         used
     }

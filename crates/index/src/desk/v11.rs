@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use net::stream::WriteError;
 use proto::directory::{Cursor, Key, SessionId};
-use proto::limits::{REFUSALS_TOLD_MAX, SOURCES_WEIGHED, V11_BODY_HELD};
+use proto::limits::{REFUSALS_TOLD_MAX, V11_BODY_HELD};
 use proto::search::Query;
 use proto::value::host::Host;
 use proto::value::number::{Port, RfcNumber};
@@ -167,7 +167,9 @@ impl Desk {
             let mut news = std::pin::pin!(waiting.news());
             // From here on nothing is missed, so the look comes after it.
             news.as_mut().enable();
-            let found = self.variants(target).await;
+            let found =
+                variants::find(&self.shared.store, target, &self.view, self.shared.tick(Instant::now()))
+                    .await;
             let late = Instant::now() >= deadline;
             if !found.is_empty() || late {
                 return reply_with(&found);
@@ -178,36 +180,6 @@ impl Desk {
                 () = self.stop.stopped() => return reply_with(&found),
             }
         }
-    }
-
-    /// Every content of a file. Whoever holds the content of a variant is a source of it, whatever the name there.
-    async fn variants(&self, target: &Target) -> Vec<Variant> {
-        let store = &self.shared.store;
-        let limit = SOURCES_WEIGHED;
-        let entries = match target {
-            Target::Rfc(number) => store.lookup(&Key::Rfc(*number), None, limit).await.entries,
-            Target::Hash(hash) => store.lookup(&Key::Hash(*hash), None, limit).await.entries,
-            Target::File(name) => {
-                let exact = store.lookup(&Key::Name(name.as_str().into()), None, limit).await.entries;
-                match exact.is_empty() && !name.contains('/') {
-                    true => store.lookup(&Key::any_with_leaf(name), None, limit).await.entries,
-                    false => exact,
-                }
-            }
-        };
-        let (now, by_hash) = (self.shared.tick(Instant::now()), matches!(target, Target::Hash(_)));
-        let mut found = Vec::new();
-        for (mut variant, members) in variants::group(&entries, &self.view) {
-            let followed = variant.hash.filter(|_| !by_hash && found.len() < variants::FOLLOWED_MAX);
-            if let Some(hash) = followed {
-                let holders = store.lookup(&Key::Hash(hash), None, limit).await.entries;
-                variants::set_sources(&mut variant, holders.iter(), &self.view, now);
-            } else {
-                variants::set_sources(&mut variant, members.into_iter(), &self.view, now);
-            }
-            found.push(variant);
-        }
-        found
     }
 
     async fn list_page(&self, page: &Page) -> Reply {

@@ -374,6 +374,24 @@ impl MemoryStore {
         }
     }
 
+    pub(super) fn sessions(&self, after: SessionId, limit: usize) -> Vec<(SessionId, usize, Arc<Peer>)> {
+        let mut first: Vec<(SessionId, usize, u16)> = Vec::new();
+        for sessions in &self.sessions {
+            let sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            let later = sessions.iter().filter(|(id, held)| **id > after && held.records > 0);
+            first.extend(later.map(|(id, held)| (*id, held.records, held.shards)));
+            first.sort_unstable();
+            first.truncate(limit);
+        }
+        let with_peer = |(id, records, shards): (SessionId, usize, u16)| {
+            let mut holding = self.shards.iter().enumerate().filter(|(at, _)| shards & (1 << at) != 0);
+            // A session that leaves meanwhile has none.
+            let peer = holding.find_map(|(_, shard)| read(shard).peer_of(id).map(Arc::clone))?;
+            Some((id, records, peer))
+        };
+        first.into_iter().filter_map(with_peer).collect()
+    }
+
     pub(super) fn counts(&self) -> Counts {
         Counts {
             sessions: self.open_sessions.load(Ordering::Relaxed),

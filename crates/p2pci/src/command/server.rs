@@ -10,18 +10,22 @@ use index::status::Status;
 use index::store::{MemoryStore, Quotas, Store};
 use net::accept::{AcceptObserver, Incoming, Policy};
 use net::descriptors::raise_open_file_limit;
-use net::interfaces::reachable_addresses;
+use net::interfaces::{host_name, reachable_addresses};
 use net::listen::{ListenSpec, Listeners, PortChoice};
 use net::stop::{StopSignal, stop_pair};
 use peer::link::IndexAddr;
+use proto::http::host::OwnNames;
 use proto::limits::{DESCRIPTORS_RESERVED, INDEX_PORT};
 use proto::schedule::Order;
 use proto::tongue::Tongue;
 use proto::visibility::RecordHost;
 use proto::wire::decoder::Reading;
+use web::feed::Feed;
+use web::site::Site;
 
 use crate::cli;
 use crate::exit::{Code, Failure};
+use crate::observers::Observers;
 use crate::out::Out;
 use crate::server_log::{ServerLog, Style};
 use crate::settings::{ListenAddr, typed};
@@ -49,10 +53,21 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
         log.listening(address, &welcome(listen.address, port, args.public));
     }
 
-    let server = Server::new(settings(&args), store(&args)?, Arc::clone(&log) as Arc<_>, Instant::now());
+    let feed = Arc::new(Feed::default());
+    let observers = Observers { log: Arc::clone(&log), feed: (!args.no_http).then(|| Arc::clone(&feed)) };
+    let server = Server::new(settings(&args), store(&args)?, Arc::new(observers), Instant::now());
     let (stopper, stop) = stop_pair();
+    let site = (!args.no_http).then(|| {
+        let own = host_name();
+        let names = OwnNames::new(args.http_host.iter().map(String::as_str).chain(own.as_deref()));
+        let told = Arc::clone(&log) as Arc<dyn web::notice::Observer>;
+        Site::new(web::site::Settings { names }, server.clone(), feed, told)
+    });
+    if let Some(site) = site.clone() {
+        tokio::spawn(site.keep_fed(stop.clone()));
+    }
     let accepting = Arc::clone(&log) as Arc<dyn AcceptObserver>;
-    let handler = handler(server.clone(), Arc::clone(&log), stop.clone());
+    let handler = handler(server.clone(), site, Arc::clone(&log), stop.clone());
     let serving = tokio::spawn(net::accept::serve(listeners, policy(&args), accepting, handler, stop));
     watch(&server, &log, end).await;
     log.stopping();
@@ -105,14 +120,16 @@ fn policy(args: &cli::Server) -> Policy {
 /// Who answers a connection, by its tongue.
 fn handler(
     server: Server,
+    site: Option<Site>,
     log: Arc<ServerLog>,
     stop: StopSignal,
 ) -> impl Fn(Incoming) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Clone + Send + Sync + 'static {
     move |incoming| {
         let (server, stop) = (server.clone(), stop.clone());
-        match incoming.tongue {
-            Some(Tongue::P2pCi) | None => Box::pin(server.serve_connection(incoming, stop)),
-            Some(Tongue::Http | Tongue::Tls) => {
+        match (incoming.tongue, &site) {
+            (Some(Tongue::P2pCi) | None, _) => Box::pin(server.serve_connection(incoming, stop)),
+            (Some(Tongue::Http), Some(site)) => Box::pin(site.clone().serve_connection(incoming, stop)),
+            (Some(Tongue::Http | Tongue::Tls), _) => {
                 let log = Arc::clone(&log);
                 Box::pin(async move {
                     let source = incoming.source;

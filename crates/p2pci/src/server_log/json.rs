@@ -34,6 +34,12 @@ pub(super) fn object(event: &Event<'_>, explain: bool) -> Value {
             "type": "refused", "source": source, "request": text(refusal.raw), "status": status,
             "reason": refusal.reason.to_string(),
         }),
+        Event::Http { source, method, path, status } => {
+            json!({"type": "http", "source": source, "method": method, "path": path, "status": status})
+        }
+        Event::HttpRefused { source, reason, status } => {
+            json!({"type": "http_refused", "source": source, "status": status, "reason": reason})
+        }
         Event::NotServed { source, reason } => {
             json!({"type": "not_served", "source": source, "reason": reason})
         }

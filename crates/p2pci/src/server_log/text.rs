@@ -38,6 +38,12 @@ impl fmt::Display for Line<'_> {
             Event::Refused { source, refusal, status } => {
                 write!(f, "{source} {} -> {status} ({})", Lines(refusal.raw), refusal.reason)
             }
+            Event::Http { source, method, path, status } => {
+                write!(f, "{source} {method} {} -> {status}", escape::Line(path.as_bytes()))
+            }
+            Event::HttpRefused { source, reason, status } => {
+                write!(f, "{source} a request in HTTP -> {status} ({reason})")
+            }
             Event::NotServed { source, reason } => write!(f, "{source} not served: {reason}"),
             Event::Trouble { message } => write!(f, "warning: {message}"),
             Event::Hidden { lines } => write!(f, "({lines} more lines in the last second are not shown)"),

@@ -136,7 +136,7 @@ fn a_request_that_stays_incomplete_is_refused_even_if_it_drips() {
 
 #[test]
 fn http_tls_and_garbage_get_an_answer_and_a_close() {
-    let index = Index::start();
+    let index = Index::with(&["--no-http"]);
     for sent in [
         &b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..],
         b"POST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",

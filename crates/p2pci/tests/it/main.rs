@@ -25,4 +25,5 @@ mod share;
 mod transcripts;
 mod v11;
 mod watch;
+mod web;
 mod world;

@@ -2,6 +2,7 @@
 
 mod client;
 mod files;
+mod http;
 mod index;
 mod namespace;
 mod process;
@@ -13,6 +14,7 @@ pub(crate) mod v11;
 
 pub(crate) use client::Client;
 pub(crate) use files::{BLOCK, noise};
+pub(crate) use http::{HttpAnswer, http, http_get};
 pub(crate) use index::Index;
 pub(crate) use namespace::{Namespace, ip};
 pub(crate) use process::{Finished, Process, p2pci, p2pci_behind, run, run_command, run_in};

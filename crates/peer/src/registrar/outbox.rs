@@ -57,7 +57,7 @@ impl Outbox {
                 break;
             }
             match entry.remove_entry() {
-                (name, Some(file)) => write_line(&line(&file, self.pieces.remove(&name)), &mut body),
+                (name, Some(file)) => write_line(&line(&file, self.pieces.remove(&name).as_ref()), &mut body),
                 (name, None) => write_line(&NameLine { name: (*name).into() }, &mut body),
             }
             count += 1;
@@ -66,7 +66,7 @@ impl Outbox {
     }
 }
 
-fn line(file: &SharedFile, pieces: Option<Pieces>) -> FileLine<'_> {
+fn line<'a>(file: &'a SharedFile, pieces: Option<&Pieces>) -> FileLine<'a> {
     FileLine {
         name: (*file.name).into(),
         size: file.size,
@@ -77,7 +77,7 @@ fn line(file: &SharedFile, pieces: Option<Pieces>) -> FileLine<'_> {
         copied: file.copied,
         partial: false,
         sha256: file.sha256,
-        pieces: pieces.as_ref().map(PiecesLine::from),
+        pieces: pieces.map(PiecesLine::from),
     }
 }
 

@@ -63,6 +63,11 @@ impl<K: Ord> Lists<K> {
         self.0.get(&session).map(|list| list.last_peer)
     }
 
+    /// The keys of a session; some may have no record any more.
+    pub(super) fn keys_of(&self, session: SessionId) -> impl Iterator<Item = &K> {
+        self.0.get(&session).into_iter().flat_map(|list| &list.keys)
+    }
+
     #[cfg(test)]
     pub(super) fn sessions(&self) -> usize {
         self.0.len()

@@ -6,7 +6,7 @@ use httparse::{EMPTY_HEADER, Error, Header};
 
 use super::range::RangeSet;
 use super::refusal::Refusal;
-use super::request::{Conditions, Method, Request};
+use super::request::{Asker, Conditions, Method, Request};
 use super::target::Target;
 use crate::limits::{HOST_BYTES_MAX, HTTP_HEADERS_MAX};
 
@@ -32,6 +32,8 @@ pub(super) fn request(head: &[u8]) -> Result<Request, Refusal> {
     Ok(Request {
         method,
         target: Target::of_path(path),
+        path: path.into(),
+        asker: asker(&fields, host.as_deref()),
         host,
         // 1.0 has no such thing by default, and nobody needs it there.
         keep_alive: minor == 1 && !fields.close,
@@ -62,6 +64,8 @@ struct Fields<'a> {
     /// An ignored range is ignored for good.
     range_twice: bool,
     conditions: Conditions,
+    origin: Option<&'a [u8]>,
+    fetch_site: Option<&'a [u8]>,
 }
 
 impl<'a> Fields<'a> {
@@ -87,6 +91,8 @@ impl<'a> Fields<'a> {
             "connection" => self.close |= has_token(value, b"close"),
             "range" if self.range.is_some() => self.range_twice = true,
             "range" => self.range = Some(value),
+            "origin" => self.origin = Some(value),
+            "sec-fetch-site" => self.fetch_site = Some(value),
             "if-range" => self.conditions.if_range = Some(value.into()),
             "if-match" => join(&mut self.conditions.if_match, value),
             "if-none-match" => join(&mut self.conditions.if_none_match, value),
@@ -154,6 +160,16 @@ fn host(fields: &Fields<'_>, authority: Option<&str>, minor: u8) -> Result<Optio
         true => Ok(Some(host.into())),
         false => Err(Refusal::HostInvalid),
     }
+}
+
+/// Of two hints the stricter one counts; what is malformed is foreign.
+fn asker(fields: &Fields<'_>, host: Option<&str>) -> Asker {
+    let own_site = fields.fetch_site.is_none_or(|site| matches!(site, b"same-origin" | b"none"));
+    let own_origin = fields.origin.is_none_or(|origin| {
+        let origin = origin.strip_prefix(b"http://").or(origin.strip_prefix(b"https://"));
+        origin.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host.as_bytes()))
+    });
+    if own_site && own_origin { Asker::Own } else { Asker::Foreign }
 }
 
 fn is_host(host: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::condition::{self, EntityTag};
 use super::range::RangeSet;
 use super::target::Target;
 
@@ -24,6 +25,15 @@ impl Method {
     }
 }
 
+/// On whose behalf a request is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// Nothing says otherwise: a page of this host, somebody who typed the address, or a program that is no browser.
+    Own,
+    /// A browser says that a page from elsewhere asks (`Origin`, `Sec-Fetch-Site`).
+    Foreign,
+}
+
 /// A request whose shape is sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -31,6 +41,10 @@ pub struct Request {
     pub method: Method,
     /// What it asks for.
     pub target: Target,
+    /// Path and query as they were sent, visible ASCII that begins with `/`: for whoever serves more than shared files.
+    pub path: Box<str>,
+    /// Who asks, as far as a browser says: a page of another site, or one that this host served.
+    pub asker: Asker,
     /// The host that it was sent to, port and all, as the other side calls it: letters, digits and `-._~%:[]`. `None` only in
     /// HTTP/1.0. Whether we go by that name is not judged here.
     pub host: Option<Box<str>>,
@@ -52,4 +66,11 @@ pub(super) struct Conditions {
     pub(super) if_none_match: Option<Box<[u8]>>,
     pub(super) if_modified_since: Option<SystemTime>,
     pub(super) if_unmodified_since: Option<SystemTime>,
+}
+
+impl Request {
+    /// Whether the other side says that it has what goes by this tag already (`If-None-Match`).
+    pub fn has_already(&self, tag: EntityTag) -> bool {
+        condition::judge(&self.conditions, Some(tag), None) == condition::Outcome::Unchanged
+    }
 }
