@@ -4,6 +4,7 @@
 //! us. So everything here runs interleaved, and reports medians.
 
 mod asked;
+mod files;
 mod floor;
 mod instructions;
 mod load;
@@ -28,8 +29,9 @@ pub(crate) fn command(asked: &Asked, typed: &[String]) -> anyhow::Result<bool> {
         Asked::Floor { request, answer } => floor::serve(*request, *answer).map(|()| true),
         Asked::Instructions => instructions::command(),
         // An unoptimised generator would measure itself.
-        Asked::Index(_) if cfg!(debug_assertions) => run_optimised(typed),
+        Asked::Index(_) | Asked::Files(_) if cfg!(debug_assertions) => run_optimised(typed),
         Asked::Index(index) => rows::command(index),
+        Asked::Files(asked) => files::command(asked),
     }
 }
 

@@ -26,6 +26,8 @@ const PARTS: &[Part] = &[
     Part { command: "unshare", package: "util-linux", why: "network namespaces without being root" },
     Part { command: "redis-server", package: "redis-server", why: "the measurements beside it" },
     Part { command: "valgrind", package: "valgrind", why: "instructions of the decoder and the directory" },
+    Part { command: "nginx", package: "nginx", why: "the measurements beside it" },
+    Part { command: "curl", package: "curl", why: "the measurements beside it" },
     Part { command: "strace", package: "strace", why: "the order of write, fsync and rename" },
 ];
 

@@ -1,6 +1,7 @@
 //! Connecting: to an address, or to a host by name with each of its addresses in turn.
 
 use crate::stream::Stream;
+use proto::reach::{OutOfReach, Reach};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,6 +32,14 @@ pub enum ConnectError {
         /// Where we tried.
         address: SocketAddr,
     },
+    /// It must not be connected to. Nothing was sent there.
+    #[error("{address} is not connected to")]
+    OutOfReach {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: OutOfReach,
+    },
     /// Anything else.
     #[error("cannot connect to {address}")]
     Io {
@@ -49,7 +58,7 @@ impl ConnectError {
             Self::Refused { .. } => 3,
             Self::TimedOut { .. } => 2,
             Self::Io { .. } => 1,
-            Self::Unresolvable { .. } => 0,
+            Self::OutOfReach { .. } | Self::Unresolvable { .. } => 0,
         }
     }
 }
@@ -78,9 +87,24 @@ impl Stream {
         per_address: Duration,
         total: Duration,
     ) -> Result<Self, ConnectError> {
+        Self::connect_within(&Reach::ANYWHERE, host, port, per_address, total).await
+    }
+
+    /// The same, to addresses within reach only. The name is resolved once, and it is the judged address that is connected to, so
+    /// a name that means something else the next time gains nothing.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: of several failures the one that tells most.
+    pub async fn connect_within(
+        reach: &Reach,
+        host: &str,
+        port: u16,
+        per_address: Duration,
+        total: Duration,
+    ) -> Result<Self, ConnectError> {
         let deadline = Instant::now() + total;
         let addresses = resolve(host, port, deadline).await?;
-        connect_first(addresses, per_address, deadline)
+        connect_first(reach, addresses, per_address, deadline)
             .await
             .unwrap_or_else(|| Err(unresolvable(host, io::ErrorKind::NotFound.into())))
     }
@@ -96,6 +120,7 @@ async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketA
 
 /// `None` when there was no address to try.
 async fn connect_first(
+    reach: &Reach,
     addresses: Vec<SocketAddr>,
     per_address: Duration,
     deadline: Instant,
@@ -103,7 +128,11 @@ async fn connect_first(
     let mut worst: Option<ConnectError> = None;
     for address in addresses {
         let left = deadline.saturating_duration_since(Instant::now());
-        match Stream::connect(address, per_address.min(left)).await {
+        let connected = match reach.judge(address) {
+            Ok(()) => Stream::connect(address, per_address.min(left)).await,
+            Err(source) => Err(ConnectError::OutOfReach { address, source }),
+        };
+        match connected {
             Ok(stream) => return Some(Ok(stream)),
             Err(error) => {
                 if worst.as_ref().is_none_or(|known| known.rank() < error.rank()) {
@@ -140,9 +169,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let open = listener.local_addr().unwrap();
         let deadline = Instant::now() + LIMIT;
-        let stream = connect_first(vec![closed, open], LIMIT, deadline).await.unwrap().unwrap();
+        let stream =
+            connect_first(&Reach::ANYWHERE, vec![closed, open], LIMIT, deadline).await.unwrap().unwrap();
         assert_eq!(stream.peer_addr().unwrap(), open);
-        let refused = connect_first(vec![closed], LIMIT, deadline).await.unwrap();
+        let refused = connect_first(&Reach::ANYWHERE, vec![closed], LIMIT, deadline).await.unwrap();
         assert!(matches!(refused, Err(ConnectError::Refused { address }) if address == closed));
     }
 
@@ -154,6 +184,31 @@ mod tests {
             let stream = Stream::connect_host(host, port, LIMIT, LIMIT).await.unwrap();
             assert_eq!(stream.peer_addr().unwrap().port(), port, "{host}");
         }
+    }
+
+    /// `fault_d7`: whatever a record's host looks like, nobody within our own networks hears from us. The index is in public here.
+    #[tokio::test]
+    async fn fault_d7_no_spelling_of_an_address_gets_by() {
+        let sink = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let port = sink.local_addr().unwrap().port();
+        let reach = Reach::of_index("9.9.9.9".parse().unwrap(), &[]);
+        let spellings = include_str!("connect/spellings.txt");
+        let hosts: Vec<&str> = spellings.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(hosts.len() >= 60, "{}", hosts.len());
+        for host in hosts {
+            match Stream::connect_within(&reach, host, port, LIMIT, LIMIT).await {
+                // Some resolvers take fewer spellings than others.
+                Err(ConnectError::OutOfReach { .. } | ConnectError::Unresolvable { .. }) => {}
+                other => panic!("{host}: {other:?}"),
+            }
+        }
+        let heard = timeout(Duration::from_millis(100), sink.accept()).await;
+        assert!(heard.is_err(), "somebody connected: {heard:?}");
+        // The same sink is heard of where the index is on this machine.
+        let reach = Reach::of_index("127.0.0.1".parse().unwrap(), &[]);
+        Stream::connect_within(&reach, "127.0.0.1", port, LIMIT, LIMIT).await.unwrap();
+        let low = Stream::connect_within(&reach, "127.0.0.1", 22, LIMIT, LIMIT).await;
+        assert!(matches!(low, Err(ConnectError::OutOfReach { .. })), "{low:?}");
     }
 
     #[tokio::test]
@@ -168,7 +223,8 @@ mod tests {
         let (_full, address) = address_that_does_not_answer().await;
         let began = Instant::now();
         let deadline = began + Duration::from_millis(200);
-        let result = connect_first(vec![address; 200], Duration::from_millis(100), deadline).await.unwrap();
+        let (addresses, each) = (vec![address; 200], Duration::from_millis(100));
+        let result = connect_first(&Reach::ANYWHERE, addresses, each, deadline).await.unwrap();
         assert!(matches!(result, Err(ConnectError::TimedOut { address: tried }) if tried == address));
         // 200 addresses of 100 ms each would be 20 s.
         assert!(began.elapsed() < Duration::from_secs(10));

@@ -7,6 +7,8 @@ use clap::builder::FalseyValueParser;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use peer::link::IndexAddr;
+use proto::limits::KEEP_FREE_PERCENT;
+use proto::reach::Net;
 
 use crate::settings::{ListenAddr, Ports, Rate, index_addr};
 
@@ -262,6 +264,12 @@ pub struct Get {
     /// Replace a file of another content
     #[arg(long, env = "P2PCI_FORCE")]
     pub force: bool,
+    /// Connect to sources in this network as well, although the index is in another one: ADDRESS/BITS
+    #[arg(long, value_name = "NET", value_delimiter = ',', env = "P2PCI_ALLOW_NET")]
+    pub allow_net: Vec<Net>,
+    /// Leave so many percent of the disk free
+    #[arg(long, value_name = "PERCENT", default_value_t = KEEP_FREE_PERCENT, value_parser = clap::value_parser!(u8).range(0..=100), env = "P2PCI_KEEP_FREE")]
+    pub keep_free: u8,
     #[command(flatten)]
     pub limits: Limits,
     #[command(flatten)]

@@ -20,6 +20,13 @@ pub fn interrupted() -> impl Future<Output = ()> {
     }
 }
 
+/// From now on writing more than a limit on file sizes allows is an error like others, and not the program's end. Must be called
+/// within a tokio runtime.
+pub fn survive_file_limits() {
+    // Where the system has no handler to give, the signal ends the program as before.
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+}
+
 /// SIGUSR1 asks for a line of status; `None` where the system has no such signal to give.
 pub fn status_asked() -> Option<Signal> {
     signal(SignalKind::user_defined1()).ok()

@@ -12,6 +12,7 @@ use proto::limits::{
     CONNECT_ADDRESS, CONNECT_TOTAL, DOWNLOAD_FIRST_BYTE, DOWNLOAD_RATE_MIN, DOWNLOAD_RATE_WINDOW,
     DOWNLOAD_STALL, SOURCES_MAX,
 };
+use proto::reach::Reach;
 use proto::value::host::PeerAddr;
 use proto::value::number::RfcNumber;
 use proto::wire::file_decoder::FileError;
@@ -43,9 +44,11 @@ pub enum Destination {
     Writer(Box<dyn Write + Send>),
 }
 
-/// How long to wait for what.
+/// On which terms a source is asked: how long to wait for what, and where to connect at all.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
+    /// Which addresses may be connected to. The default is all of them, as for a source that the user has typed.
+    pub reach: Reach,
     /// For one address to accept.
     pub connect_address: Duration,
     /// For any address of a host, its name's resolution included.
@@ -61,6 +64,7 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
+            reach: Reach::ANYWHERE,
             connect_address: CONNECT_ADDRESS,
             connect_total: CONNECT_TOTAL,
             first_byte: DOWNLOAD_FIRST_BYTE,

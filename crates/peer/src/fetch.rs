@@ -55,7 +55,9 @@ pub struct Request {
     pub target: PathBuf,
     /// Another file of that name may be replaced.
     pub force: bool,
-    /// How long to wait for what.
+    /// So many percent of the disk stay free: what would take from them is refused before anything is written.
+    pub keep_free_percent: u8,
+    /// How long to wait for what, and where to connect.
     pub timing: Timing,
     /// How fast bytes may come.
     pub limit: RateLimit,
@@ -273,6 +275,16 @@ pub enum FetchError {
     NotAFile {
         /// The target.
         path: PathBuf,
+    },
+    /// There is no room, or not as much as is to stay free. Nothing was written.
+    #[error("'{}' is not fetched: the disk is full: {needed} bytes are needed, and {free} may be used", .path.display())]
+    NoRoom {
+        /// The target.
+        path: PathBuf,
+        /// In bytes, by everything that comes together.
+        needed: u64,
+        /// In bytes, what is to stay free left out.
+        free: u64,
     },
     /// The disk.
     #[error("'{}' cannot be written: {}", .path.display(), words::disk(.source))]

@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -22,6 +22,8 @@ const CHUNK: usize = 256 * 1024;
 /// Files that are made durable one by one; more of them by their file system at once.
 #[cfg(target_os = "linux")]
 const SYNCED_EACH: usize = 8;
+/// Where the system shows what this process has open, by number.
+pub(crate) const OPEN_FILES: &str = "/proc/self/fd";
 
 /// Runs what waits for a disk where waiting holds up nobody.
 pub(crate) async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -108,6 +110,31 @@ impl Folder {
         }
     }
 
+    /// A file without a name in this folder, to be written and then linked; `None` where the file system has no such.
+    pub(crate) fn open_nameless(&self) -> io::Result<Option<File>> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        match rustix::fs::openat(&*self.0, ".", flags, Mode::from_raw_mode(0o666)) {
+            Ok(file) => Ok(Some(file.into())),
+            Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::ISDIR | Errno::NOSYS) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Gives a file of [`Self::open_nameless`] its name if nothing has it, else fails with `AlreadyExists`.
+    pub(crate) fn link_new(&self, file: &File, name: &OsStr) -> io::Result<()> {
+        match rustix::fs::linkat(file, "", &*self.0, name, AtFlags::EMPTY_PATH) {
+            // Older systems let only a privileged process do it so.
+            Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => self.link_by_number(file, name),
+            linked => Ok(linked?),
+        }
+    }
+
+    /// The same by way of the system's list of our open files.
+    fn link_by_number(&self, file: &File, name: &OsStr) -> io::Result<()> {
+        let path = format!("{OPEN_FILES}/{}", file.as_raw_fd());
+        Ok(rustix::fs::linkat(CWD, path, &*self.0, name, AtFlags::SYMLINK_FOLLOW)?)
+    }
+
     /// Whether the name still means this open file.
     pub(crate) fn is_still(&self, name: &OsStr, file: &File) -> io::Result<bool> {
         let open = file.metadata()?;
@@ -177,6 +204,39 @@ pub(crate) fn sync_all<'a>(files: impl Iterator<Item = &'a File> + Clone) -> io:
         return Ok(());
     }
     files.into_iter().try_for_each(File::sync_all)
+}
+
+/// Makes the names of several folders durable: each one's, or where they are many their file systems, once each.
+pub(crate) fn sync_folders<'a>(folders: impl Iterator<Item = &'a Folder> + Clone) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if folders.clone().nth(SYNCED_EACH).is_some() {
+        let mut synced = std::collections::HashSet::new();
+        for folder in folders {
+            if synced.insert(rustix::fs::fstat(&*folder.0)?.st_dev) {
+                rustix::fs::syncfs(&*folder.0)?;
+            }
+        }
+        return Ok(());
+    }
+    folders.into_iter().try_for_each(Folder::sync)
+}
+
+/// The number of the disk on which a folder is.
+pub(crate) fn disk_of(folder: &Path) -> io::Result<u64> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    Ok(std::fs::metadata(folder)?.dev())
+}
+
+/// How many bytes may still be written where this folder is, when so many percent of the disk are to stay free. File systems
+/// that do not say how large they are have room.
+pub(crate) fn room(folder: &Path, keep_free_percent: u8) -> io::Result<u64> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let disk = rustix::fs::statvfs(folder)?;
+    if disk.f_blocks == 0 {
+        return Ok(u64::MAX);
+    }
+    let kept = disk.f_blocks.saturating_mul(disk.f_frsize) / 100 * u64::from(keep_free_percent);
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(kept))
 }
 
 /// What has a name.
@@ -312,4 +372,33 @@ pub(crate) fn read_cached(file: &File, buffer: &mut [u8], at: u64) -> io::Result
         }
     }
     Err(io::ErrorKind::WouldBlock.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nameless_file_is_linked_either_way_and_replaces_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let Some(file) = folder.open_nameless().unwrap() else { return };
+        file.write_all_at(b"abc", 0).unwrap();
+        assert!(folder.names().unwrap().is_empty());
+        folder.link_new(&file, OsStr::new("a")).unwrap();
+        folder.link_by_number(&file, OsStr::new("b")).unwrap();
+        for name in ["a", "b"] {
+            assert_eq!(std::fs::read(place.path().join(name)).unwrap(), b"abc");
+            let again =
+                [folder.link_new(&file, OsStr::new(name)), folder.link_by_number(&file, OsStr::new(name))];
+            assert!(again.into_iter().all(|again| again.unwrap_err().kind() == io::ErrorKind::AlreadyExists));
+        }
+    }
+
+    #[test]
+    fn room_is_less_than_the_disk_by_what_is_kept_free() {
+        let place = tempfile::tempdir().unwrap();
+        let (all, most) = (room(place.path(), 0).unwrap(), room(place.path(), 100).unwrap());
+        assert!(all > 0 && most == 0, "{all} {most}");
+    }
 }

@@ -1,6 +1,8 @@
-//! How a file gets its name: under another name beside it until it is whole, then at once. Everything here blocks.
+//! How a file gets its name: under another name beside it until it is whole, or under none, then at once. Everything here
+//! blocks.
 //!
-//! A lock on the part keeps two downloads of one file apart, also those of two processes.
+//! A lock on the part keeps two downloads of one file apart, also those of two processes. What has no name until then needs no
+//! lock: each writes its own, and the second finds the name taken by the same content.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
@@ -24,7 +26,8 @@ const TRIES: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Landing {
     folder: Folder,
-    part_name: OsString,
+    /// `None`: it has no name yet.
+    part_name: Option<OsString>,
     target_name: OsString,
     force: bool,
     /// The part stays when this is dropped: it has its final name, or it is worth keeping.
@@ -61,9 +64,9 @@ pub(crate) enum Settled {
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        if !self.keep {
+        if let Some(part_name) = self.part_name.as_ref().filter(|_| !self.keep) {
             // Still under the lock, so the name is ours. If it fails, the next download takes the file over.
-            let _ = self.folder.remove(&self.part_name);
+            let _ = self.folder.remove(part_name);
         }
     }
 }
@@ -85,7 +88,16 @@ impl Landing {
         }
         let part_name = beside(&target_name, PART);
         let part = lock_part(&folder, &part_name)?.ok_or(LandingError::Busy)?;
-        Ok((Self { folder, part_name, target_name, force, keep: false }, part))
+        Ok((Self { folder, part_name: Some(part_name), target_name, force, keep: false }, part))
+    }
+
+    /// A file in this folder that gets no name before the target's own, which must not be taken then. `None` where the file
+    /// system has no such.
+    pub(crate) fn nameless(folder: Folder, path: &Path) -> Result<Option<(Self, File)>, LandingError> {
+        let target_name = path.file_name().ok_or(LandingError::NotAFile)?.to_owned();
+        let file = folder.open_nameless()?;
+        let landing = Self { folder, part_name: None, target_name, force: false, keep: false };
+        Ok(file.map(|file| (landing, file)))
     }
 
     /// Leaves the part when this is dropped; else it is removed.
@@ -115,26 +127,38 @@ impl Landing {
     /// Gives the part its final name, unless the same bytes have it already.
     pub(crate) fn settle(&mut self, part: &File) -> Result<Settled, LandingError> {
         for _ in 0..TRIES {
-            let renamed = match self.existing()? {
-                Some(existing) if files::same_content(&existing, part)? => {
-                    self.keep = false;
-                    return Ok(Settled::Same);
-                }
-                Some(_) if self.force => self.folder.replace(&self.part_name, &self.target_name),
-                Some(_) => return Err(LandingError::Exists),
-                None => self.folder.rename_new(&self.part_name, &self.target_name),
-            };
-            match renamed {
-                Ok(()) => {
-                    self.keep = true;
-                    return Ok(Settled::New);
-                }
-                // Somebody took the name since we looked.
+            match self.name_new(part) {
+                Ok(()) => return Ok(self.settled()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error.into()),
             }
+            match (self.existing()?, &self.part_name) {
+                (Some(existing), _) if files::same_content(&existing, part)? => {
+                    self.keep = false;
+                    return Ok(Settled::Same);
+                }
+                (Some(_), Some(part_name)) if self.force => {
+                    self.folder.replace(part_name, &self.target_name)?;
+                    return Ok(self.settled());
+                }
+                (Some(_), _) => return Err(LandingError::Exists),
+                // Somebody removed it since.
+                (None, _) => {}
+            }
         }
         Err(LandingError::Exists)
+    }
+
+    fn name_new(&self, part: &File) -> io::Result<()> {
+        match &self.part_name {
+            Some(part_name) => self.folder.rename_new(part_name, &self.target_name),
+            None => self.folder.link_new(part, &self.target_name),
+        }
+    }
+
+    fn settled(&mut self) -> Settled {
+        self.keep = true;
+        Settled::New
     }
 
     /// Makes the name durable.

@@ -1,6 +1,7 @@
 //! Questions to the index without a lasting connection: who has a file, what is there. Asked in 1.1, and in 1.0 where the index is
 //! older.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use proto::limits::{LIST_BYTES_MAX, LIST_PAGE_MAX};
@@ -19,6 +20,8 @@ pub struct Found {
     pub variants: Vec<Variant>,
     /// The index has just started: a miss may only mean that a peer has not come back yet, for this long.
     pub warming: Option<Duration>,
+    /// The address at which the index was reached.
+    pub index: Option<IpAddr>,
 }
 
 /// Why a question has no answer.
@@ -49,17 +52,19 @@ pub enum QueryError {
 /// [`QueryError`]. Nobody has it: that is no error, but a [`Found`] without variants.
 pub async fn find(index: &IndexAddr, target: &Target, wait: Duration) -> Result<Found, QueryError> {
     let mut connection = Connection::open(index).await?;
-    match connection.ask(&Ask::Lookup { target: target.clone(), wait }, wait).await {
+    let found = match connection.ask(&Ask::Lookup { target: target.clone(), wait }, wait).await {
         Ok(told) => found(&told),
         Err(AskError::Link(error)) => Err(error.into()),
         Err(AskError::NotV11) => match target {
             Target::Rfc(number) => found_in_v10(*number, &lookup_once(index, None, *number).await?),
             Target::File(_) | Target::Hash(_) => Err(QueryError::TooOld),
         },
-    }
+    };
+    found.map(|found| Found { index: connection.address(), ..found })
 }
 
-/// Asks for every record, or for the files whose names begin with `prefix`. `sink` gets them page by page; nothing is kept.
+/// Asks for every record, or for the files whose names begin with `prefix`. `sink` gets them page by page; nothing is kept. Gives
+/// the address at which the index was reached.
 ///
 /// # Errors
 /// [`QueryError`]; pages may have been given before.
@@ -67,8 +72,9 @@ pub async fn list(
     index: &IndexAddr,
     prefix: Option<&str>,
     sink: &mut (dyn FnMut(Vec<RecordLine>) + Send),
-) -> Result<(), QueryError> {
+) -> Result<Option<IpAddr>, QueryError> {
     let mut connection = Connection::open(index).await?;
+    let address = connection.address();
     let mut page = Page { prefix: prefix.map(str::to_owned), cursor: None, limit: LIST_PAGE_MAX };
     let mut bytes = 0;
     loop {
@@ -83,12 +89,12 @@ pub async fn list(
                 // A page that ends where it began would be asked for without end.
                 match told.cursor.filter(|next| page.cursor.as_ref() != Some(next)) {
                     Some(next) => page.cursor = Some(next),
-                    None => return Ok(()),
+                    None => return Ok(address),
                 }
             }
             Err(AskError::Link(error)) => return Err(error.into()),
             Err(AskError::NotV11) if prefix.is_some() => return Err(QueryError::TooOld),
-            Err(AskError::NotV11) => return list_in_v10(index, sink).await,
+            Err(AskError::NotV11) => return list_in_v10(index, sink).await.map(|()| address),
         }
     }
 }
@@ -106,11 +112,11 @@ async fn list_in_v10(
 
 fn found(told: &Told) -> Result<Found, QueryError> {
     if told.status == StatusCode::NOT_FOUND {
-        return Ok(Found { variants: Vec::new(), warming: told.warming });
+        return Ok(Found { warming: told.warming, ..Found::default() });
     }
     refused(told)?;
     let variants = lines(&told.body).filter_map(|(_, line)| parse_line(line).ok()).collect();
-    Ok(Found { variants, warming: told.warming })
+    Ok(Found { variants, warming: told.warming, index: None })
 }
 
 pub(crate) fn refused(told: &Told) -> Result<(), QueryError> {
@@ -142,7 +148,7 @@ fn found_in_v10(number: RfcNumber, answer: &Answer) -> Result<Found, QueryError>
         sources: records.iter().map(|record| source_of_v10(record)).collect(),
         sources_in_all: records.len(),
     };
-    Ok(Found { variants: vec![variant], warming: None })
+    Ok(Found { variants: vec![variant], ..Found::default() })
 }
 
 fn record_of_v10(record: &OwnedRecord) -> RecordLine {

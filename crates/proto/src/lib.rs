@@ -11,8 +11,8 @@
 //! * [`transfer`]: verified transfers: blocks, the resume journal, the plan of one download.
 //! * [`directory`]: who holds what, one shard of it as a value.
 //! * [`search`]: texts found by their words.
-//! * [`visibility`]: which host of a record a requester is shown.
 //! * [`schedule`]: in which order the sources of a file are named.
+//! * [`visibility`]: which host of a record a requester is shown; [`reach`]: which of these hosts it connects to.
 //! * [`rfc_text`]: a title from the text of an RFC, a number from a file's name.
 //! * [`escape`]: text from the network made safe for a terminal or a log.
 //! * [`limits`]: every limit, and how the limits relate.
@@ -25,6 +25,7 @@ pub mod escape;
 pub mod fuzz;
 pub mod http;
 pub mod limits;
+pub mod reach;
 pub mod rfc_text;
 pub mod schedule;
 pub mod search;

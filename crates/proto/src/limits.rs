@@ -229,6 +229,12 @@ pub const SMALL_FILES_IN_FLIGHT: usize = 64;
 pub const SMALL_FILES_BATCH: usize = 256;
 /// Connections of one download of many small files.
 pub const SMALL_FILES_CONNECTIONS: usize = 4;
+/// Lowest port at which a source named by an index is asked.
+pub const SOURCE_PORT_MIN: u16 = 1024;
+/// Networks that the user of one download can allow besides.
+pub const ALLOWED_NETS_MAX: usize = 8;
+/// Percent of a disk that a download leaves free, unless it is told otherwise.
+pub const KEEP_FREE_PERCENT: u8 = 5;
 /// Most room that a disk is asked for in advance, in bytes: a file's length is only what a peer claims.
 pub const RESERVE_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Bytes of a file that travel in one write with its head, where the two go together: some programs read once.

@@ -1,9 +1,13 @@
 //! What was typed after `bench`.
 
+use super::files::Files;
+
 /// The lines of the help text.
 pub(crate) const USAGE: &str = "\
   bench index [PART…] [--records N] [--quick]
                      the index beside a bare server and redis; parts: lookup add list memory idle leave (default: all)
+  bench files [PART…] [--quick]
+                     folders published, small files fetched, memory; parts: hashing publishing small memory (default: all)
   bench instructions the decoder and the directory in instructions, under callgrind
 ";
 
@@ -11,6 +15,7 @@ pub(crate) const USAGE: &str = "\
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     Index(Index),
+    Files(Files),
     Instructions,
     /// The bare server itself: for processes that the measurements start.
     Floor {
@@ -53,9 +58,10 @@ const PARTS: [(&str, Part); 6] = [
 pub(crate) fn parse(typed: &[&str]) -> Result<Asked, String> {
     match typed {
         ["index", rest @ ..] => parse_index(rest).map(Asked::Index),
+        ["files", rest @ ..] => Files::parse(rest).map(Asked::Files),
         ["instructions"] => Ok(Asked::Instructions),
         ["floor", request, answer] => Ok(Asked::Floor { request: number(request)?, answer: number(answer)? }),
-        [] => Err("bench what? index or instructions".into()),
+        [] => Err("bench what? index, files or instructions".into()),
         [other, ..] => Err(format!("there is no bench '{other}'")),
     }
 }

@@ -7,8 +7,13 @@ mod unverified;
 mod verified;
 pub mod wanted;
 
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
 use peer::choice::{Choice, Content};
+use peer::download::Timing;
 use proto::escape;
+use proto::reach::Reach;
 use proto::value::file_name::FileName;
 use proto::wire::v11::body::Variant;
 use proto::wire::v11::request::Target;
@@ -25,6 +30,8 @@ struct Context<'a> {
     args: &'a Get,
     out: Out,
     rates: Rates,
+    /// Where sources may be; known when an index has answered.
+    reach: OnceLock<Reach>,
 }
 
 /// Fetches each target. A target that fails does not keep the next ones from being fetched; the first failure is the command's.
@@ -32,23 +39,20 @@ pub async fn run(args: Get, out: Out) -> Result<(), Failure> {
     let parse = |text: &String| {
         Wanted::parse(text, args.recursive).map_err(|sentence| Failure::new(Code::Usage, sentence))
     };
+    crate::signals::survive_file_limits();
     let wanted: Vec<Wanted> = args.targets.iter().map(parse).collect::<Result<_, _>>()?;
     let several = wanted.len() > 1 || !matches!(wanted.as_slice(), [Wanted::One(_)]);
     place::check(args.output.as_deref(), several)?;
     if several && (args.sha256.is_some() || args.hash.is_some()) {
         return Err(Failure::new(Code::Usage, "--hash and --sha256 are about one file; name one TARGET"));
     }
-    let context = Context { args: &args, out, rates: Rates::from(&args.limits) };
+    let context = Context { args: &args, out, rates: Rates::from(&args.limits), reach: OnceLock::new() };
     let mut first = None;
     for wanted in &wanted {
         let fetched = match wanted {
             Wanted::One(target) => context.one(target).await,
-            Wanted::Glob(glob) => {
-                context.many(resolve::matching(&args.index.server, glob).await?, false).await
-            }
-            Wanted::Folder(folder) => {
-                context.many(resolve::below(&args.index.server, folder).await?, true).await
-            }
+            Wanted::Glob(glob) => context.many(resolve::matching(&context, glob).await?, false).await,
+            Wanted::Folder(folder) => context.many(resolve::below(&context, folder).await?, true).await,
         };
         context.note_failure(fetched, &mut first);
     }
@@ -56,6 +60,20 @@ pub async fn run(args: Get, out: Out) -> Result<(), Failure> {
 }
 
 impl Context<'_> {
+    /// The index was reached at this address: its sources are connected to where it could be one itself.
+    fn reached(&self, index: Option<IpAddr>) {
+        if let Some(index) = index {
+            // The first answer decides: an index that moves meanwhile gains nothing.
+            let _ = self.reach.set(Reach::of_index(index, &self.args.allow_net));
+        }
+    }
+
+    /// On which terms sources are asked.
+    fn timing(&self) -> Timing {
+        // Without an index it was the user who named the source.
+        Timing { reach: self.reach.get().copied().unwrap_or(Reach::ANYWHERE), ..Timing::default() }
+    }
+
     /// Fetches what one target means.
     async fn one(&self, target: &Target) -> Result<(), Failure> {
         let choice = match &self.args.from {

@@ -1,7 +1,10 @@
 //! `p2pci get`: what a target means, which content it is, and what comes of sources and indexes that lie.
 
+mod at_once;
 mod contents;
 mod disk;
 mod liars;
+mod names;
+mod reach;
 mod strange_index;
 mod targets;

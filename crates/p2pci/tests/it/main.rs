@@ -19,6 +19,7 @@ mod namespaces;
 mod order;
 mod places;
 mod rates;
+mod readme;
 mod resume;
 mod server_flags;
 mod share;

@@ -99,7 +99,8 @@ impl<'a> Source<'a> {
     async fn ask(wish: &Wish<'a>, end: LineEnd) -> Result<Self, FetchError> {
         let Wish { peer, number, timing, limit, .. } = *wish;
         let (host, port) = (peer.host(), peer.port().get());
-        let connecting = Stream::connect_host(host, port, timing.connect_address, timing.connect_total);
+        let Timing { reach, connect_address, connect_total, .. } = *timing;
+        let connecting = Stream::connect_within(&reach, host, port, connect_address, connect_total);
         let unreachable = |why: String| FetchError::Unreachable { peer: peer.clone(), why };
         let mut stream = connecting.await.map_err(|error| unreachable(words::chain(&error)))?;
         let mut request = Vec::new();

@@ -73,7 +73,8 @@ async fn from_sources(
     let Proven { list, last } = prove(request.hash, partial.proven(), &mut crew, &mut told).await?;
     let layout = list.layout();
     let against = std::sync::Arc::clone(&list);
-    let (open, there) = on_disk(move || partial.open(&against)).await?;
+    let keep_free_percent = request.keep_free_percent;
+    let (open, there) = on_disk(move || partial.open(&against, keep_free_percent)).await?;
     let resumed: u64 = there.iter().map(|block| layout.block_len(block)).sum();
     progress.tell(Event::Begins { hash: request.hash, bytes: layout.size(), resumed });
     let pace = Pace { rate_window: request.timing.rate_window, stalled: SOURCE_STALLED };

@@ -4,7 +4,8 @@
 //! done is begun again, and one that is done is not asked for again. It goes in rounds: each file that is missing is asked of
 //! the next of its sources, until it is there or has none left.
 //!
-//! * [`connection`]: requests and answers; [`batch`]: the disk; [`round`]: each missing file is asked of one source.
+//! * [`here`]: what need not be asked for; [`round`]: each missing file is asked of one source.
+//! * [`connection`]: requests and answers; [`batch`]: writes them; [`names`]: waits for the disk, and gives them their names.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use round::Round;
 
 mod batch;
 mod connection;
+mod here;
+mod names;
 mod round;
 
 /// Hears what became of each file: its place in the list, and how it ended.
@@ -40,13 +43,9 @@ pub async fn fetch_many(requests: &[Request], progress: &dyn Progress, mut finis
 
 /// Finds what is there already.
 async fn look(small: Vec<(usize, Request)>, finished: &mut Finished<'_>) -> Vec<Job> {
-    let looked = on_disk(move || {
-        let look = |(at, request): (usize, Request)| (at, batch::look(&request), request);
-        small.into_iter().map(look).collect::<Vec<_>>()
-    })
-    .await;
+    let looked = on_disk(move || here::look_at_all(small)).await;
     let mut missing = Vec::new();
-    for (at, there, request) in looked {
+    for (at, request, there) in looked {
         let job = Job::new(at, request);
         match there {
             Ok(None) => missing.push(job),

@@ -17,6 +17,8 @@ use crate::landing::{Landing, Settled};
 
 /// Longest journal that is read, in bytes: twice what the largest file needs.
 const JOURNAL_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes of the unit in which a file's room on the disk is counted.
+const DISK_UNIT: u64 = 512;
 /// Bytes hashed at once.
 const HASHED: usize = 256 * 1024;
 
@@ -92,8 +94,13 @@ impl Partial {
     }
 
     /// Goes on where the last download stopped, or begins: which blocks are there, and where to write further ones.
-    pub(super) fn open(mut self, list: &BlockList) -> Result<(Open, Runs), FetchError> {
+    pub(super) fn open(
+        mut self,
+        list: &BlockList,
+        keep_free_percent: u8,
+    ) -> Result<(Open, Runs), FetchError> {
         let layout = list.layout();
+        self.check_room(&layout, keep_free_percent)?;
         let journal = self.landing.open_journal().map_err(|source| self.disk(source))?;
         self.landing.keep(true);
         let path = self.path.clone();
@@ -118,6 +125,18 @@ impl Partial {
     /// Gives a part that [`Self::is_whole`] its name.
     pub(super) fn finish(self, size: u64, check: Option<&Check>) -> Result<Outcome, FetchError> {
         finish(self.landing, &self.part, &self.path, size, check)
+    }
+
+    /// Whether there is room for what is missing, before anything is written.
+    fn check_room(&self, layout: &Layout, keep_free_percent: u8) -> Result<(), FetchError> {
+        let there = self.part.metadata().map_or(0, |part| part.blocks().saturating_mul(DISK_UNIT));
+        let needed = layout.size().saturating_sub(there);
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        match files::room(folder, keep_free_percent) {
+            Ok(free) if needed > free => Err(FetchError::NoRoom { path: self.path.clone(), needed, free }),
+            // Who cannot be asked says so when it is written to.
+            _ => Ok(()),
+        }
     }
 
     fn disk(&self, source: io::Error) -> FetchError {

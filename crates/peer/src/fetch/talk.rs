@@ -16,8 +16,8 @@ use crate::limit::RateLimit;
 use crate::patience::{GivenUp, Patience};
 use crate::words;
 
-/// Bytes read at once while a head is awaited.
-const HEAD_READ: usize = 16 * 1024;
+/// Bytes read at once while a head is awaited, when what follows goes straight to where it belongs.
+pub(super) const HEAD_READ: usize = 16 * 1024;
 /// Interim answers (1xx) that are skipped before one answer.
 const INTERIM_MAX: usize = 8;
 /// Longest body of an answer that is of no use, in bytes, which is read so that the connection can go on.
@@ -38,8 +38,11 @@ pub(super) struct Talk<M> {
     stream: Stream,
     timing: Timing,
     limit: RateLimit,
-    /// Bytes that came and were not asked for yet.
+    /// Bytes that came; those before `taken` were asked for.
     carry: Vec<u8>,
+    taken: usize,
+    /// Bytes read at once while a head is awaited.
+    read_ahead: usize,
     patience: Patience,
     meter: M,
     unmetered: u64,
@@ -59,7 +62,8 @@ impl<M: Meter> Talk<M> {
         meter: M,
     ) -> Result<Self, SourceFault> {
         let (host, port) = (peer.host(), peer.port().get());
-        let connecting = Stream::connect_host(host, port, timing.connect_address, timing.connect_total);
+        let Timing { reach, connect_address, connect_total, .. } = *timing;
+        let connecting = Stream::connect_within(&reach, host, port, connect_address, connect_total);
         let stream = connecting.await.map_err(|error| SourceFault::Unreachable(words::chain(&error)))?;
         let now = Instant::now();
         let limit = stream.peer_addr().map_or_else(|_| limit.clone(), |other| limit.towards(other.ip()));
@@ -68,6 +72,8 @@ impl<M: Meter> Talk<M> {
             limit,
             timing: *timing,
             carry: Vec::new(),
+            taken: 0,
+            read_ahead: HEAD_READ,
             patience: Patience::new(*timing, now),
             meter,
             unmetered: 0,
@@ -108,12 +114,14 @@ impl<M: Meter> Talk<M> {
 
     async fn any_head(&mut self) -> Result<AnswerHead, SourceFault> {
         loop {
-            if let Some((head, length)) = AnswerHead::parse(&self.carry)? {
-                self.carry.drain(..length);
+            if let Some((head, length)) = AnswerHead::parse(self.carried())? {
+                self.taken += length;
                 return Ok(head);
             }
+            self.carry.drain(..self.taken);
+            self.taken = 0;
             let held = self.carry.len();
-            self.carry.resize(held + HEAD_READ, 0);
+            self.carry.resize(held + self.read_ahead, 0);
             let mut carry = std::mem::take(&mut self.carry);
             let came = self.read(carry.get_mut(held..).unwrap_or_default()).await;
             carry.truncate(held + came.as_ref().copied().unwrap_or(0));
@@ -122,11 +130,22 @@ impl<M: Meter> Talk<M> {
         }
     }
 
+    /// Reads so much at once while a head is awaited: more than [`HEAD_READ`] where short answers follow each other.
+    pub(super) fn read_ahead(&mut self, bytes: usize) {
+        self.read_ahead = bytes;
+    }
+
+    /// What came and was not asked for yet.
+    pub(super) fn carried(&self) -> &[u8] {
+        self.carry.get(self.taken..).unwrap_or_default()
+    }
+
     /// The next bytes of a body: exactly as many as there is room for.
     pub(super) async fn fill(&mut self, into: &mut [u8]) -> Result<(), SourceFault> {
-        let carried = self.carry.len().min(into.len());
-        if let Some(begun) = into.get_mut(..carried) {
-            begun.copy_from_slice(self.carry.drain(..carried).as_slice());
+        let carried = self.carried().len().min(into.len());
+        if let (Some(begun), Some(bytes)) = (into.get_mut(..carried), self.carried().get(..carried)) {
+            begun.copy_from_slice(bytes);
+            self.taken += carried;
             self.meter(carried);
         }
         let mut filled = carried;
@@ -149,7 +168,7 @@ impl<M: Meter> Talk<M> {
 
     /// Waits until the source closes, or says something although nobody asked.
     pub(super) async fn idle(&mut self) -> SourceFault {
-        if !self.carry.is_empty() {
+        if !self.carried().is_empty() {
             return SourceFault::OtherBytes;
         }
         self.window = None;

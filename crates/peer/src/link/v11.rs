@@ -1,5 +1,6 @@
 //! A connection to an index that speaks 1.1: requests with bodies, answers in order.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -57,6 +58,11 @@ impl Connection {
         let unreachable = |cause| LinkError::Unreachable { index: index.clone(), cause };
         let stream = connected.map_err(|error| unreachable(words::chain(&error)))?;
         Ok(Self { stream, decoder: AnswerDecoder::default(), wanted: Vec::new(), settled: false })
+    }
+
+    /// Where the index is.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.stream.peer_addr().ok().map(|address| address.ip())
     }
 
     /// The connection itself.

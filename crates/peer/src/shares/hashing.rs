@@ -1,7 +1,7 @@
 //! Hashes in the background: a queue in which a demand goes to the front, and threads that work it off.
 //!
 //! Small files are hashed each by one thread. Of a large file every thread takes the next block, so that one file keeps all
-//! cores busy and no more than one block a thread is in memory.
+//! cores busy. Each reads a little and hashes it while it is in its cache.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use proto::limits::QUIET_FILE;
-use proto::transfer::blocks::{BLOCK_BYTES, BlockList, Layout, VALUE_BYTES, block_value};
+use proto::transfer::blocks::{BLOCK_BYTES, BlockHasher, BlockList, Layout, VALUE_BYTES};
 use proto::value::digest::Digest;
 use rustix::fs::Advice;
 
@@ -24,6 +24,9 @@ use crate::notice::{Notice, Observer};
 
 /// Most files that are demanded at once; further ones keep their place in the queue.
 const DEMANDS_MAX: usize = 1024;
+
+/// Bytes that are read and hashed at once.
+const PIECE: usize = 64 * 1024;
 
 /// Files that wait for hashing.
 #[derive(Debug, Default)]
@@ -291,10 +294,12 @@ impl Hasher<'_> {
     }
 
     fn small(&mut self, name: &Arc<str>, file: &File, stamp: Stamp) -> Begun {
-        let size = usize::try_from(stamp.size).unwrap_or_default();
-        match self.read(file, 0, size) {
-            Ok(bytes) => {
-                let hash = Digest(*blake3::hash(bytes).as_bytes());
+        let mut hasher = blake3::Hasher::new();
+        match self.read(file, 0, stamp.size, &mut |piece| {
+            hasher.update(piece);
+        }) {
+            Ok(()) => {
+                let hash = Digest(*hasher.finalize().as_bytes());
                 self.conclude(name, file, stamp, hash, &Arc::default())
             }
             Err(error) => self.failed(name, file, stamp, &error),
@@ -322,11 +327,7 @@ impl Hasher<'_> {
 
     fn block(&mut self, job: &Job, block: u32) {
         if !job.failed.load(Ordering::Relaxed) {
-            let size = usize::try_from(job.layout.block_len(block)).unwrap_or_default();
-            let value = self
-                .read(&job.file, u64::from(block) * BLOCK_BYTES, size)
-                .map(|bytes| block_value(&job.layout, block, bytes));
-            match value {
+            match self.value(job, block) {
                 Ok(Some(value)) => job.set(block, value),
                 Ok(None) => job.failed.store(true, Ordering::Relaxed),
                 Err(error) => {
@@ -340,6 +341,13 @@ impl Hasher<'_> {
             let hashed = self.finish(job);
             self.table.queue.done(hashed);
         }
+    }
+
+    fn value(&mut self, job: &Job, block: u32) -> io::Result<Option<[u8; VALUE_BYTES]>> {
+        let Some(mut hasher) = BlockHasher::new(&job.layout, block) else { return Ok(None) };
+        let (at, size) = (u64::from(block) * BLOCK_BYTES, job.layout.block_len(block));
+        self.read(&job.file, at, size, &mut |piece| hasher.update(piece))?;
+        Ok(hasher.finish())
     }
 
     fn finish(&self, job: &Job) -> Option<u64> {
@@ -386,15 +394,20 @@ impl Hasher<'_> {
         Begun::Nothing
     }
 
-    fn read(&mut self, file: &File, at: u64, size: usize) -> io::Result<&[u8]> {
-        if self.buffer.len() < size {
-            self.buffer.resize(size, 0);
+    /// Hands out exactly so many bytes, piece by piece.
+    fn read(&mut self, file: &File, at: u64, size: u64, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        self.buffer.resize(PIECE, 0);
+        let mut read = 0;
+        while read < size {
+            let wanted = usize::try_from(size - read).unwrap_or(PIECE).min(PIECE);
+            let piece = self.buffer.get_mut(..wanted).unwrap_or_default();
+            if read_full(file, piece, at + read)? < wanted {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            take(piece);
+            read += wanted as u64;
         }
-        let buffer = self.buffer.get_mut(..size).unwrap_or_default();
-        match read_full(file, buffer, at)? {
-            read if read == size => Ok(buffer),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
+        Ok(())
     }
 }
 

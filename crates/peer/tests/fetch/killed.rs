@@ -28,6 +28,7 @@ async fn downloads_as_ordered() {
         sources: vec![peer(source.parse().unwrap())],
         target: target.into(),
         force: false,
+        keep_free_percent: 0,
         timing: patient(),
         limit: peer::limit::RateLimit::default(),
         check: None,

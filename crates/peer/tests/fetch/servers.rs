@@ -329,6 +329,7 @@ impl Place {
             sources: servers.iter().map(|server| server.peer.clone()).collect(),
             target: self.target(),
             force: false,
+            keep_free_percent: 0,
             timing: patient(),
             limit: peer::limit::RateLimit::default(),
             check: None,

@@ -101,6 +101,36 @@ pub fn block_value(layout: &Layout, block: u32, bytes: &[u8]) -> Option<[u8; VAL
     })
 }
 
+/// The value of a block whose bytes come piece by piece: what fits the nearest cache is read and hashed at the least cost.
+#[derive(Debug)]
+pub struct BlockHasher {
+    hasher: Hasher,
+    /// Bytes that are still to come.
+    left: u64,
+}
+
+impl BlockHasher {
+    /// For this block; `None` where it is none, or the only one of its file.
+    #[must_use]
+    pub fn new(layout: &Layout, block: u32) -> Option<Self> {
+        let range = layout.range(block).filter(|_| layout.blocks() > 1)?;
+        Some(Self { hasher: subtree_hasher(range.start), left: layout.block_len(block) })
+    }
+
+    /// Takes the next bytes. What is more than the block has is left aside.
+    pub fn update(&mut self, piece: &[u8]) {
+        let taken = usize::try_from(self.left).unwrap_or(usize::MAX).min(piece.len());
+        self.hasher.update(piece.get(..taken).unwrap_or_default());
+        self.left = self.left.saturating_sub(taken as u64);
+    }
+
+    /// The value; `None` when bytes are missing.
+    #[must_use]
+    pub fn finish(self) -> Option<[u8; VALUE_BYTES]> {
+        (self.left == 0).then(|| self.hasher.finalize_non_root())
+    }
+}
+
 fn subtree_hasher(offset: u64) -> Hasher {
     let mut hasher = Hasher::new();
     hasher.set_input_offset(offset);
@@ -386,6 +416,22 @@ mod tests {
         assert_eq!(layout.span(&(1..3)), Some(BLOCK_BYTES..BLOCK_BYTES * 2 + 1));
         assert_eq!((layout.span(&(1..4)), layout.span(&(2..2))), (None, None));
         assert_eq!(layout.block_of(BLOCK_BYTES), Some(1));
+    }
+
+    #[test]
+    fn pieces_of_any_size_give_the_same_value() {
+        let layout = Layout::new(2 * BLOCK_BYTES + 5).unwrap();
+        let bytes: Vec<u8> = (0..BLOCK_BYTES).map(|at| (at % 251) as u8).collect();
+        for (block, piece) in [(0, 1000), (1, 64 * 1024), (1, 1 << 21), (2, 2)] {
+            let bytes = &bytes[..usize::try_from(layout.block_len(block)).unwrap()];
+            let mut hasher = BlockHasher::new(&layout, block).unwrap();
+            assert!(BlockHasher::new(&layout, block).unwrap().finish().is_none());
+            bytes.chunks(piece).for_each(|piece| hasher.update(piece));
+            hasher.update(b"surplus");
+            assert_eq!(hasher.finish(), block_value(&layout, block, bytes), "{block} {piece}");
+        }
+        assert!(BlockHasher::new(&layout, 3).is_none());
+        assert!(BlockHasher::new(&Layout::new(5).unwrap(), 0).is_none());
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use globset::GlobMatcher;
 use peer::choice::{Choice, Content, choose};
 use peer::demand::demand;
-use peer::link::IndexAddr;
 use peer::query::{Found, find, list};
 use proto::limits::{SHARED_FILES_MAX, SOURCES_MAX};
+use proto::reach::Reach;
 use proto::value::file_name::FileName;
 use proto::value::host::PeerAddr;
 use proto::wire::v11::body::{RecordLine, Variant};
@@ -45,8 +45,9 @@ pub(super) async fn at_index(context: &Context<'_>, target: &Target) -> Result<C
     let mut wait = Duration::ZERO;
     let mut told_hashing = false;
     loop {
-        let Found { variants, warming } =
+        let Found { variants, warming, index: reached } =
             find(index, target, wait).await.map_err(|error| query_failure(&error))?;
+        context.reached(reached);
         match (choose(&variants, context.args.hash), warming) {
             (Choice::Nobody, Some(left)) if variants.is_empty() => {
                 if wait.is_zero() {
@@ -64,7 +65,7 @@ pub(super) async fn at_index(context: &Context<'_>, target: &Target) -> Result<C
                     context
                         .out
                         .note(format_args!("p2pci: waiting for {name} to be hashed where it is shared"));
-                    ask_for(&name, &sources).await;
+                    ask_for(&name, &sources, &context.timing().reach).await;
                 }
                 sleep(AGAIN).await;
             }
@@ -74,34 +75,35 @@ pub(super) async fn at_index(context: &Context<'_>, target: &Target) -> Result<C
 }
 
 /// Moves a file to the front where it is hashed. Whoever does not answer hashes it later, or somebody else does.
-async fn ask_for(name: &str, sources: &[PeerAddr]) {
+async fn ask_for(name: &str, sources: &[PeerAddr], reach: &Reach) {
     for source in sources {
         if let Ok(name) = FileName::parse(name.as_bytes()) {
-            let _ = demand(source, name).await;
+            let _ = demand(source, reach, name).await;
         }
     }
 }
 
 /// Every file whose name, or the last part of whose name, matches.
-pub(super) async fn matching(index: &IndexAddr, glob: &str) -> Result<Vec<(String, Choice)>, Failure> {
+pub(super) async fn matching(context: &Context<'_>, glob: &str) -> Result<Vec<(String, Choice)>, Failure> {
     let matcher: GlobMatcher = matcher(glob)?;
     let leaf = |name: &str| name.rsplit('/').next().is_some_and(|leaf| matcher.is_match(leaf));
-    listed(index, None, |name| matcher.is_match(name) || leaf(name), &format!("matches '{glob}'")).await
+    listed(context, None, |name| matcher.is_match(name) || leaf(name), &format!("matches '{glob}'")).await
 }
 
 /// Every file below a folder.
-pub(super) async fn below(index: &IndexAddr, folder: &str) -> Result<Vec<(String, Choice)>, Failure> {
+pub(super) async fn below(context: &Context<'_>, folder: &str) -> Result<Vec<(String, Choice)>, Failure> {
     let prefix = format!("{folder}/");
     // Whatever else an index sends does not belong into this folder.
-    listed(index, Some(&prefix), |name| name.starts_with(&prefix), &format!("is below {prefix}")).await
+    listed(context, Some(&prefix), |name| name.starts_with(&prefix), &format!("is below {prefix}")).await
 }
 
 async fn listed(
-    index: &IndexAddr,
+    context: &Context<'_>,
     prefix: Option<&str>,
     is_wanted: impl Fn(&str) -> bool + Send + Sync,
     what: &str,
 ) -> Result<Vec<(String, Choice)>, Failure> {
+    let index = &context.args.index.server;
     let mut files: BTreeMap<String, Vec<Variant>> = BTreeMap::new();
     let mut too_many = false;
     let mut gather = |records: Vec<RecordLine>| {
@@ -120,7 +122,8 @@ async fn listed(
             }
         }
     };
-    list(index, prefix, &mut gather).await.map_err(|error| query_failure(&error))?;
+    let listed = list(index, prefix, &mut gather).await;
+    context.reached(listed.map_err(|error| query_failure(&error))?);
     if too_many {
         let sentence = format!("more than {SHARED_FILES_MAX} files of {}; name fewer", typed(index));
         return Err(Failure::new(Code::Failed, sentence));

@@ -9,6 +9,7 @@ use peer::download::{
 };
 use peer::limit::RateLimit;
 use proto::escape;
+use proto::reach::Reach;
 use proto::value::digest::Digest;
 use proto::value::host::PeerAddr;
 use proto::value::number::RfcNumber;
@@ -21,6 +22,7 @@ use crate::out;
 
 /// How long the second opinion may take: it is worth less than the file.
 const SECOND_OPINION: Timing = Timing {
+    reach: Reach::ANYWHERE,
     connect_address: Duration::from_secs(2),
     connect_total: Duration::from_secs(3),
     first_byte: Duration::from_secs(3),
@@ -35,8 +37,8 @@ pub(super) async fn fetch_number(
     sources: &[PeerAddr],
     place: Place,
 ) -> Result<(), Failure> {
-    let limit = &context.rates.download;
-    agree(number, sources, limit).await?;
+    let (timing, limit) = (context.timing(), &context.rates.download);
+    agree(number, sources, &timing.reach, limit).await?;
     let out = context.out;
     let mut destination = match place {
         Place::File(path) => Destination::File { path, force: context.args.force },
@@ -50,20 +52,24 @@ pub(super) async fn fetch_number(
             false => {}
         }
     };
-    let timing = Timing::default();
     let fetched = fetch_from_any(sources, None, number, &mut destination, &timing, limit, &mut failed).await;
     show(context, number, &fetched.map_err(|error| failure(number, &error))?);
     Ok(())
 }
 
 /// Where several peers have it, the first two that answer must give the same bytes; nothing is written else.
-async fn agree(number: RfcNumber, sources: &[PeerAddr], limit: &RateLimit) -> Result<(), Failure> {
+async fn agree(
+    number: RfcNumber,
+    sources: &[PeerAddr],
+    reach: &Reach,
+    limit: &RateLimit,
+) -> Result<(), Failure> {
     let mut opinions: Vec<(&PeerAddr, Digest)> = Vec::new();
     if sources.len() < 2 {
         return Ok(());
     }
     for source in sources {
-        opinions.extend(opinion(number, source, limit).await.map(|digest| (source, digest)));
+        opinions.extend(opinion(number, source, reach, limit).await.map(|digest| (source, digest)));
         if let [(first, one), (second, other), ..] = opinions.as_slice() {
             return match one == other {
                 true => Ok(()),
@@ -78,10 +84,11 @@ async fn agree(number: RfcNumber, sources: &[PeerAddr], limit: &RateLimit) -> Re
 }
 
 /// The digest of what a peer gives; `None` where it gives nothing in time.
-async fn opinion(number: RfcNumber, source: &PeerAddr, limit: &RateLimit) -> Option<Digest> {
+async fn opinion(number: RfcNumber, source: &PeerAddr, reach: &Reach, limit: &RateLimit) -> Option<Digest> {
     let hasher = Hashing::default();
     let mut into = Destination::Writer(Box::new(hasher.clone()));
-    fetch(source, number, &mut into, &SECOND_OPINION, limit).await.ok()?;
+    let timing = Timing { reach: *reach, ..SECOND_OPINION };
+    fetch(source, number, &mut into, &timing, limit).await.ok()?;
     Some(hasher.digest())
 }
 

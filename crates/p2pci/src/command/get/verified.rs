@@ -1,5 +1,6 @@
 //! Files by hash: every byte verified, from all sources at once, continued where an earlier download stopped.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -53,14 +54,13 @@ pub(super) async fn fetch_contents(
     context: &Context<'_>,
     wanted: &[(Content, PathBuf)],
 ) -> Result<Vec<Failure>, Failure> {
-    for (_, path) in wanted {
-        make_folders(path)?;
-    }
+    let folders: BTreeSet<&Path> = wanted.iter().filter_map(|(_, path)| path.parent()).collect();
+    folders.into_iter().try_for_each(make_folder)?;
     let requests: Vec<Request> =
         wanted.iter().map(|(content, path)| request(context, content, path.clone())).collect();
     let total = wanted.iter().filter_map(|(content, _)| content.size).sum();
     let display = Display::of_many(context.out, &format!("{} files", wanted.len()), total);
-    let (mut failures, mut done) = (Vec::new(), Done::default());
+    let (mut failures, mut done, mut has_no_room) = (Vec::new(), Done::default(), false);
     let mut finished = |at: usize, result: Result<Fetched, FetchError>| match (result, wanted.get(at)) {
         (Ok(fetched), Some((content, _))) => {
             done.count(&fetched);
@@ -69,7 +69,12 @@ pub(super) async fn fetch_contents(
             }
         }
         (Ok(_), None) => {}
-        (Err(error), _) => failures.push(failure(&error)),
+        // One reason for all of them is said once.
+        (Err(FetchError::NoRoom { .. }), _) if has_no_room => {}
+        (Err(error), _) => {
+            has_no_room |= matches!(error, FetchError::NoRoom { .. });
+            failures.push(failure(&error));
+        }
     };
     fetch_many(&requests, &display, &mut finished).await;
     display.end();
@@ -113,7 +118,8 @@ fn request(context: &Context<'_>, content: &Content, target: PathBuf) -> Request
         sources: content.sources.clone(),
         target,
         force: context.args.force,
-        timing: peer::download::Timing::default(),
+        keep_free_percent: context.args.keep_free,
+        timing: context.timing(),
         limit: context.rates.download.clone(),
         check: context.args.sha256.map(Sha256Digest::check),
     }
@@ -127,13 +133,15 @@ async fn fetch_to(context: &Context<'_>, content: &Content, target: PathBuf) -> 
     fetched.map_err(|error| failure(&error))
 }
 
-/// Makes the folders that a share's layout names.
-fn make_folders(path: &Path) -> Result<(), Failure> {
-    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+/// Makes a folder that a share's layout names, and those above it.
+fn make_folder(folder: &Path) -> Result<(), Failure> {
     let cannot = |error| {
         Failure::new(Code::Failed, format!("the folder {} cannot be made: {error}", folder.display()))
     };
-    std::fs::create_dir_all(folder).map_err(cannot)
+    match folder.as_os_str().is_empty() {
+        true => Ok(()),
+        false => std::fs::create_dir_all(folder).map_err(cannot),
+    }
 }
 
 fn show(context: &Context<'_>, content: &Content, fetched: &Fetched) {
@@ -178,6 +186,9 @@ fn failure(error: &FetchError) -> Failure {
     match error {
         FetchError::Refused { path } => {
             Failure::new(code, format!("{}: the SHA-256 is not the one that --sha256 says", path.display()))
+        }
+        FetchError::NoRoom { .. } => {
+            Failure::new(code, format!("{error} (--keep-free says how many percent stay free)"))
         }
         FetchError::Exists { .. } => {
             Failure::new(code, format!("{error}; --force replaces it, --output takes another name"))

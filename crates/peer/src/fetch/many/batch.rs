@@ -1,15 +1,14 @@
-//! Small files on their way to the disk, on a thread of its own: verified, written under their part names, then many of them
-//! wait for the disk together and get their names.
+//! Small files on their way to the disk, on a thread of its own: verified and written, then handed on to those that wait for the
+//! disk together.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proto::limits::{BLOCKS_HELD, SMALL_FILES_BATCH};
-use proto::transfer::blocks::{BLOCK_BYTES, BlockList, Layout};
+use proto::transfer::blocks::BLOCK_BYTES;
 use proto::value::digest::Digest;
 use proto::value::host::PeerAddr;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -17,11 +16,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::Job;
+use super::names::{Names, Together, Written};
 use super::round::{Tell, Told};
-use crate::fetch::partial::hash_of;
 use crate::fetch::{FetchError, Outcome, Request};
-use crate::files::{self, Folder};
-use crate::landing::{Landing, LandingError, Settled};
+use crate::files::{Folder, OPEN_FILES};
+use crate::landing::{Landing, LandingError};
 
 /// Bytes for which one permit of [`Room`] stands. An empty file takes one too.
 const ROOM_UNIT: usize = 1024;
@@ -35,6 +34,13 @@ pub(super) enum Stored {
     Wrong,
     /// The fault is ours.
     Failed(FetchError),
+}
+
+/// A file that came and was not looked at yet.
+#[derive(Debug)]
+pub(super) struct Came {
+    pub(super) job: Job,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// The thread. It ends when this and all that it handed out are dropped.
@@ -53,36 +59,39 @@ pub(super) struct Store(UnboundedSender<Message>);
 
 #[derive(Debug)]
 enum Message {
-    File {
-        job: Job,
-        peer: PeerAddr,
-        bytes: Vec<u8>,
-        _room: OwnedSemaphorePermit,
-    },
+    /// Several at once: a hand-over to another thread costs more than a small file.
+    Files { peer: PeerAddr, files: Vec<Came>, _room: Option<OwnedSemaphorePermit> },
     /// Nothing came for a while, or will.
     Flush,
 }
 
 impl Room {
+    /// Room that is there now.
+    pub(super) fn try_take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_many_owned(units(bytes)).ok()
+    }
+
     pub(super) async fn take(&self, bytes: usize) -> OwnedSemaphorePermit {
-        let units = u32::try_from(bytes.div_ceil(ROOM_UNIT).max(1)).unwrap_or(u32::MAX);
-        let permits = Arc::clone(&self.0).acquire_many_owned(units);
+        let permits = Arc::clone(&self.0).acquire_many_owned(units(bytes));
         permits.await.expect("the semaphore is never closed")
     }
 }
 
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(ROOM_UNIT).max(1)).unwrap_or(u32::MAX)
+}
+
 impl Store {
-    pub(super) fn store(&self, job: Job, peer: PeerAddr, bytes: Vec<u8>, room: OwnedSemaphorePermit) {
+    pub(super) fn store(&self, peer: PeerAddr, files: Vec<Came>, room: Option<OwnedSemaphorePermit>) {
         // The thread takes until nobody can send any more.
-        let _ = self.0.send(Message::File { job, peer, bytes, _room: room });
+        let _ = self.0.send(Message::Files { peer, files, _room: room });
     }
 }
 
 impl Batcher {
     pub(super) fn start(tell: Tell) -> Self {
         let (store, messages) = unbounded_channel();
-        let batch = Batch { tell, folders: HashMap::new(), written: Vec::new() };
-        spawn_blocking(move || batch.run(messages));
+        spawn_blocking(move || Writer::new(tell).run(messages));
         let units = BLOCKS_HELD * (usize::try_from(BLOCK_BYTES).unwrap_or(0) / ROOM_UNIT);
         Self { room: Room(Arc::new(Semaphore::new(units))), store: Store(store) }
     }
@@ -101,139 +110,103 @@ impl Batcher {
     }
 }
 
-/// Files that wait for the disk together.
-struct Batch {
+/// Verifies and writes.
+struct Writer {
     tell: Tell,
+    names: Names,
+    /// A file needs no name before its own: the system can link what has none.
+    links_nameless: bool,
+    together: Together,
     folders: HashMap<PathBuf, Folder>,
-    written: Vec<Written>,
 }
 
-/// A file under its part name.
-struct Written {
-    job: Job,
-    peer: PeerAddr,
-    bytes: u64,
-    landing: Landing,
-    part: File,
-}
+impl Writer {
+    fn new(tell: Tell) -> Self {
+        Self {
+            names: Names::start(tell.clone()),
+            tell,
+            links_nameless: Path::new(OPEN_FILES).exists(),
+            together: Together::default(),
+            folders: HashMap::new(),
+        }
+    }
 
-impl Batch {
     fn run(mut self, mut messages: UnboundedReceiver<Message>) {
         while let Some(message) = messages.blocking_recv() {
             match message {
-                Message::File { job, peer, bytes, .. } => self.take(job, peer, &bytes),
-                Message::Flush => self.finish(),
-            }
-            if self.written.len() >= SMALL_FILES_BATCH {
-                self.finish();
+                Message::Files { peer, files, .. } => self.take_all(&peer, files),
+                Message::Flush => self.hand_on(),
             }
         }
-        self.finish();
+        self.hand_on();
     }
 
-    fn take(&mut self, job: Job, peer: PeerAddr, bytes: &[u8]) {
+    fn take_all(&mut self, peer: &PeerAddr, files: Vec<Came>) {
+        let mut told = Vec::new();
+        for Came { job, bytes } in files {
+            match self.take(&job, &bytes) {
+                Ok((landing, file)) => {
+                    let (peer, bytes) = (peer.clone(), bytes.len() as u64);
+                    self.together.written.push(Written { job, peer, bytes, landing, file });
+                }
+                Err(stored) => told.push((job, peer.clone(), stored)),
+            }
+            if self.together.written.len() >= SMALL_FILES_BATCH {
+                self.hand_on();
+            }
+        }
+        if !told.is_empty() {
+            // Fails only when the download was given up.
+            let _ = self.tell.send(Told::Stored(told));
+        }
+    }
+
+    fn take(&mut self, job: &Job, bytes: &[u8]) -> Result<(Landing, File), Stored> {
         if !is_content(job.request.hash, bytes) {
-            return self.say(job, peer, Stored::Wrong);
+            return Err(Stored::Wrong);
         }
-        match self.write(&job.request, bytes) {
-            Ok((landing, part)) => {
-                self.written.push(Written { job, peer, bytes: bytes.len() as u64, landing, part });
-            }
-            Err(error) => {
-                let failed = Stored::Failed(FetchError::landing(&job.request.target, error));
-                self.say(job, peer, failed);
-            }
-        }
+        let failed = |error| Stored::Failed(FetchError::landing(&job.request.target, error));
+        self.write(&job.request, bytes).map_err(failed)
     }
 
     fn write(&mut self, request: &Request, bytes: &[u8]) -> Result<(Landing, File), LandingError> {
         let path = &request.target;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let open = match self.folders.get(folder) {
-            Some(open) => open.clone(),
+        let folder = self.folder(path.parent().unwrap_or(Path::new(".")))?;
+        let nameless = match self.links_nameless && !request.force {
+            true => Landing::nameless(folder.clone(), path)?,
+            false => None,
+        };
+        let (landing, file) = match nameless {
+            Some(nameless) => nameless,
             None => {
-                let open = Folder::open(folder)?;
-                self.folders.insert(folder.into(), open.clone());
-                open
+                let (landing, part) = Landing::open_in(folder, path, request.force)?;
+                part.set_len(0)?;
+                (landing, part)
             }
         };
-        let (landing, part) = Landing::open_in(open, path, request.force)?;
-        part.set_len(0)?;
-        part.write_all_at(bytes, 0)?;
-        Ok((landing, part))
+        file.write_all_at(bytes, 0)?;
+        Ok((landing, file))
     }
 
-    /// One wait for the disk, the names, and one wait for each folder.
-    fn finish(&mut self) {
-        let written = std::mem::take(&mut self.written);
-        let folders = std::mem::take(&mut self.folders);
-        if let Err(error) = files::sync_all(written.iter().map(|one| &one.part)) {
-            return self.fail(written, &error);
+    fn folder(&mut self, path: &Path) -> Result<Folder, LandingError> {
+        if let Some(open) = self.folders.get(path) {
+            return Ok(open.clone());
         }
-        let mut settled = Vec::new();
-        for mut one in written {
-            match one.landing.settle(&one.part) {
-                Ok(how) => settled.push((one, how)),
-                Err(error) => {
-                    let failed = Stored::Failed(FetchError::landing(&one.job.request.target, error));
-                    self.say(one.job, one.peer, failed);
-                }
-            }
-        }
-        if let Err(error) = folders.values().try_for_each(Folder::sync) {
-            return self.fail(settled.into_iter().map(|(one, _)| one).collect(), &error);
-        }
-        for (one, how) in settled {
-            let outcome = match how {
-                Settled::New => Outcome::Saved,
-                Settled::Same => Outcome::AlreadyHere,
-            };
-            self.say(one.job, one.peer, Stored::Done(one.bytes, outcome));
-        }
+        let open = Folder::open(path)?;
+        self.folders.insert(path.into(), open.clone());
+        Ok(open)
     }
 
-    fn fail(&self, written: Vec<Written>, error: &io::Error) {
-        for Written { job, peer, .. } in written {
-            let failed = Stored::Failed(FetchError::disk(&job.request.target, again(error)));
-            self.say(job, peer, failed);
+    fn hand_on(&mut self) {
+        let mut together = std::mem::take(&mut self.together);
+        together.folders = self.folders.drain().map(|(_, folder)| folder).collect();
+        if !together.written.is_empty() {
+            self.names.give(together);
         }
-    }
-
-    fn say(&self, job: Job, peer: PeerAddr, stored: Stored) {
-        // Fails only when the download was given up.
-        let _ = self.tell.send(Told::Stored(job, peer, stored));
     }
 }
 
-/// The same error for another file.
-fn again(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
-}
-
-/// Whether these bytes are the file of this hash.
+/// Whether these bytes, at most a block, are the file of this hash.
 fn is_content(hash: Digest, bytes: &[u8]) -> bool {
-    let list = Layout::new(bytes.len() as u64).and_then(|layout| BlockList::check(hash, layout, b"").ok());
-    list.is_some_and(|list| bytes.is_empty() || list.verify(0, bytes))
-}
-
-/// Whether the content is there already; then its length in bytes. Blocks.
-pub(super) fn look(request: &Request) -> Result<Option<u64>, FetchError> {
-    let path = &request.target;
-    let disk = |source| FetchError::disk(path, source);
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        // That there is no folder shows when the file is written.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(disk(error)),
-    };
-    if !metadata.is_file() {
-        return Err(FetchError::NotAFile { path: path.clone() });
-    }
-    match File::open(path).and_then(|file| hash_of(&file)).map_err(disk)? == request.hash {
-        true => Ok(Some(metadata.len())),
-        false if request.force => Ok(None),
-        false => Err(FetchError::Exists { path: path.clone() }),
-    }
+    bytes.len() as u64 <= BLOCK_BYTES && *blake3::hash(bytes).as_bytes() == hash.0
 }

@@ -7,12 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proto::limits::SMALL_FILES_IN_FLIGHT;
 use proto::transfer::blocks::BLOCK_BYTES;
 use proto::value::host::PeerAddr;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Job;
-use super::batch::{Room, Store};
+use super::batch::{Came, Room, Store};
 use super::round::{Tell, Told};
 use crate::fetch::talk::{Meter, Talk};
 use crate::fetch::{SourceFault, http};
+
+/// Bytes read at once: many answers.
+const READ_AHEAD: usize = 128 * 1024;
+/// Bytes of files that are handed on to the disk together.
+const TOGETHER: usize = 256 * 1024;
 
 /// A connection and the files that it is to bring.
 pub(super) struct Connection {
@@ -23,23 +29,19 @@ pub(super) struct Connection {
     sent: usize,
     room: Room,
     store: Store,
+    /// What came and was not handed on to the disk yet, its bytes in all, and the room that it takes.
+    came: Vec<Came>,
+    came_bytes: usize,
+    permit: Option<OwnedSemaphorePermit>,
     tell: Tell,
     banned: Arc<AtomicBool>,
     /// Whether this connection brought anything, so that another one is worth a try.
     fruitful: bool,
 }
 
-/// Tells the round that bytes came.
-struct Teller {
-    peer: PeerAddr,
-    tell: Tell,
-}
-
-impl Meter for Teller {
-    fn came(&mut self, bytes: u64) {
-        // Fails only when the download was given up.
-        let _ = self.tell.send(Told::Bytes(self.peer.clone(), bytes));
-    }
+/// Each hand-over tells what came: a message for each small file would cost more than the file.
+impl Meter for () {
+    fn came(&mut self, _: u64) {}
 }
 
 impl Connection {
@@ -56,6 +58,9 @@ impl Connection {
             sent: 0,
             room: batcher.room(),
             store: batcher.store(),
+            came: Vec::new(),
+            came_bytes: 0,
+            permit: None,
             tell: tell.clone(),
             banned: Arc::clone(banned),
             fruitful: false,
@@ -65,7 +70,9 @@ impl Connection {
     /// Brings all the files, or tells which are missing.
     pub(super) async fn run(mut self) {
         loop {
-            match self.converse().await {
+            let ended = self.converse().await;
+            self.hand_on();
+            match ended {
                 Ok(()) => return,
                 // Some servers close after a number of requests.
                 Err(SourceFault::Closed) if self.fruitful => {}
@@ -82,8 +89,8 @@ impl Connection {
         let Some(first) = self.jobs.front() else { return Ok(()) };
         let (timing, limit) = (first.request.timing, first.request.limit.clone());
         (self.sent, self.fruitful) = (0, false);
-        let meter = Teller { peer: self.peer.clone(), tell: self.tell.clone() };
-        let mut talk = Talk::connect(&self.peer, &timing, &limit, meter).await?;
+        let mut talk = Talk::connect(&self.peer, &timing, &limit, ()).await?;
+        talk.read_ahead(READ_AHEAD);
         self.say(Told::Joined(self.peer.clone()));
         while !self.jobs.is_empty() {
             if self.banned.load(Ordering::Relaxed) {
@@ -96,7 +103,7 @@ impl Connection {
     }
 
     /// Keeps many requests on their way; sends them some at a time, not one by one.
-    async fn ask(&mut self, talk: &mut Talk<Teller>) -> Result<(), SourceFault> {
+    async fn ask(&mut self, talk: &mut Talk<()>) -> Result<(), SourceFault> {
         if self.sent > SMALL_FILES_IN_FLIGHT / 2 {
             return Ok(());
         }
@@ -108,16 +115,24 @@ impl Connection {
         talk.send(&requests).await
     }
 
-    async fn receive(&mut self, talk: &mut Talk<Teller>) -> Result<(), SourceFault> {
+    async fn receive(&mut self, talk: &mut Talk<()>) -> Result<(), SourceFault> {
+        if talk.carried().is_empty() {
+            // Nobody knows when more will come.
+            self.hand_on();
+        }
         let head = talk.head().await?;
         let refused = match http::whole(&head) {
             Ok(length) if length <= BLOCK_BYTES => {
                 let length = usize::try_from(length).unwrap_or(0);
-                let permit = self.room.take(length).await;
+                self.take_room(length).await;
                 let mut bytes = vec![0; length];
                 talk.fill(&mut bytes).await?;
                 if let Some(job) = self.received() {
-                    self.store.store(job, self.peer.clone(), bytes, permit);
+                    self.came.push(Came { job, bytes });
+                    self.came_bytes += length;
+                }
+                if self.came_bytes >= TOGETHER {
+                    self.hand_on();
                 }
                 return Ok(());
             }
@@ -131,6 +146,31 @@ impl Connection {
         match talk.skip(head.length).await? {
             true => Ok(()),
             false => Err(SourceFault::Closed),
+        }
+    }
+
+    async fn take_room(&mut self, length: usize) {
+        let room = match self.room.try_take(length) {
+            Some(room) => room,
+            None => {
+                // What we hold ourselves must not be what we wait for.
+                self.hand_on();
+                self.room.take(length).await
+            }
+        };
+        match &mut self.permit {
+            Some(permit) => permit.merge(room),
+            None => self.permit = Some(room),
+        }
+    }
+
+    /// Hands what came on to the disk.
+    fn hand_on(&mut self) {
+        let permit = self.permit.take();
+        if !self.came.is_empty() {
+            self.say(Told::Bytes(self.peer.clone(), self.came_bytes as u64));
+            self.store.store(self.peer.clone(), std::mem::take(&mut self.came), permit);
+            self.came_bytes = 0;
         }
     }
 

@@ -30,8 +30,8 @@ pub(super) enum Told {
     Refused(Job, PeerAddr, SourceFault),
     /// The source failed; these files are still missing.
     Left(Vec<Job>, PeerAddr, SourceFault),
-    /// What became of a file that came.
-    Stored(Job, PeerAddr, Stored),
+    /// What became of files that came.
+    Stored(Vec<(Job, PeerAddr, Stored)>),
 }
 
 /// Each missing file is asked of one source.
@@ -134,16 +134,24 @@ impl<'a, 'b> Round<'a, 'b> {
                 self.progress.tell(Event::Left { peer: &peer, fault: &fault });
                 jobs.into_iter().for_each(|job| self.miss(job, &peer, &fault));
             }
-            Told::Stored(job, peer, Stored::Wrong) => {
-                if let Some(ban) = self.banned.get(&peer) {
+            Told::Stored(files) => {
+                files.into_iter().for_each(|(job, peer, stored)| self.stored(job, &peer, stored));
+            }
+        }
+    }
+
+    fn stored(&mut self, job: Job, peer: &PeerAddr, stored: Stored) {
+        match stored {
+            Stored::Wrong => {
+                if let Some(ban) = self.banned.get(peer) {
                     ban.store(true, Ordering::Relaxed);
                 }
-                self.miss(job, &peer, &SourceFault::WrongBlock { block: 0 });
+                self.miss(job, peer, &SourceFault::WrongBlock { block: 0 });
             }
-            Told::Stored(job, _, Stored::Failed(error)) => (self.finished)(job.at, Err(error)),
-            Told::Stored(job, peer, Stored::Done(bytes, outcome)) => {
-                self.progress.tell(Event::Verified { peer: &peer, bytes });
-                (self.finished)(job.at, Ok(job.fetched(bytes, outcome, Some(peer))));
+            Stored::Failed(error) => (self.finished)(job.at, Err(error)),
+            Stored::Done(bytes, outcome) => {
+                self.progress.tell(Event::Verified { peer, bytes });
+                (self.finished)(job.at, Ok(job.fetched(bytes, outcome, Some(peer.clone()))));
             }
         }
     }
