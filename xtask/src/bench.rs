@@ -7,17 +7,19 @@ mod asked;
 mod files;
 mod floor;
 mod instructions;
-mod load;
+pub(crate) mod load;
 mod pin;
 mod report;
 mod rows;
-mod server;
-mod stats;
-mod talk;
+pub(crate) mod server;
+pub(crate) mod stats;
+pub(crate) mod talk;
 
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
+
+pub(crate) use rows::list;
 
 pub(crate) use asked::{Asked, USAGE, parse};
 

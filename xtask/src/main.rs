@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod flood;
 mod fuzz;
 mod parts;
 mod process;
@@ -22,14 +23,14 @@ const HELP: &str = "\
 usage: cargo xtask NAME
 
   test [--offline]   everything that must pass: parts, tidy, formatting, clippy, tests, docs, release build,
-                     instructions, demo
+                     instructions, crowd, demo
                      (--offline fetches nothing)
   tidy               the house rules that a linter lacks
   help               this text
 ";
 
 fn help() -> String {
-    format!("{HELP}{}{}", fuzz::USAGE, bench::USAGE)
+    format!("{HELP}{}{}{}", fuzz::USAGE, bench::USAGE, flood::USAGE)
 }
 
 /// The exit code for a command line that makes no sense.
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         }
         Ok(Subcommand::Bench(asked)) => bench::command(&asked, &typed),
         Ok(Subcommand::Fuzz(asked)) => fuzz::command(&asked),
+        Ok(Subcommand::Flood(flood)) => flood::command(flood),
         Ok(Subcommand::Tidy) => tidy::command(),
         Ok(Subcommand::Test { offline }) => steps::command(offline),
         Err(reason) => {
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
 enum Subcommand {
     Help,
     Bench(bench::Asked),
+    Flood(flood::Flood),
     Fuzz(fuzz::Asked),
     Tidy,
     Test { offline: bool },
@@ -77,6 +80,9 @@ fn parse(typed: &[String]) -> Result<Subcommand, String> {
         ["help" | "--help" | "-h"] => Ok(Subcommand::Help),
         ["bench", rest @ ..] => bench::parse(rest).map(Subcommand::Bench),
         ["fuzz", rest @ ..] => fuzz::parse(rest).map(Subcommand::Fuzz),
+        ["flood", "crowd"] => Ok(Subcommand::Flood(flood::Flood::Crowd)),
+        ["flood", "deaf"] => Ok(Subcommand::Flood(flood::Flood::Deaf)),
+        ["flood", ..] => Err("flood of what? crowd or deaf".into()),
         ["tidy"] => Ok(Subcommand::Tidy),
         ["test"] => Ok(Subcommand::Test { offline: false }),
         ["test", "--offline"] => Ok(Subcommand::Test { offline: true }),
@@ -99,6 +105,7 @@ mod tests {
     fn each_subcommand_is_understood() {
         assert_eq!(parsed("help"), Ok(Subcommand::Help));
         assert_eq!(parsed("tidy"), Ok(Subcommand::Tidy));
+        assert_eq!(parsed("flood crowd"), Ok(Subcommand::Flood(flood::Flood::Crowd)));
         assert_eq!(parsed("test"), Ok(Subcommand::Test { offline: false }));
         assert_eq!(parsed("test --offline"), Ok(Subcommand::Test { offline: true }));
     }
@@ -109,6 +116,7 @@ mod tests {
         assert_eq!(parsed("test --online"), Err("unknown argument '--online'".into()));
         assert_eq!(parsed("test --offline now"), Err("unknown argument 'now'".into()));
         assert_eq!(parsed("tidy up"), Err("unknown argument 'up'".into()));
+        assert!(parsed("flood").is_err() && parsed("flood out").is_err());
         assert!(parsed("").is_err());
     }
 }

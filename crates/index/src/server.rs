@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use net::accept::Incoming;
+use net::limits::PRESENCE;
 use net::stop::StopSignal;
 use proto::limits::{WARM_UP, WRITE_STALL};
 use proto::schedule::{Order, Tick};
@@ -36,6 +37,8 @@ pub struct Settings {
     pub order: Order,
     /// A reader that takes no byte for this long is cut off.
     pub write_stall: Duration,
+    /// After which time at most a peer is known to be gone that went without a word.
+    pub presence: Duration,
     /// How long after its start the index says that it may not know everything yet.
     pub warm_up: Duration,
 }
@@ -47,6 +50,7 @@ impl Default for Settings {
             record_host: RecordHost::default(),
             order: Order::default(),
             write_stall: WRITE_STALL,
+            presence: PRESENCE,
             warm_up: WARM_UP,
         }
     }

@@ -20,6 +20,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use net::accept::Incoming;
+use net::limits::PRESENCE;
 use net::stop::StopSignal;
 use net::stream::WriteError;
 use proto::directory::SessionId;
@@ -49,6 +50,9 @@ pub(crate) fn run(
     let membership = Membership::join(Arc::clone(&shared), source);
     let requester = Requester { source: source.ip(), reached: local.ip() };
     let settings = &shared.settings;
+    if settings.presence != PRESENCE {
+        stream.set_presence(settings.presence);
+    }
     let view =
         View { policy: settings.record_host, order: settings.order, requester, session: membership.id };
     let now = Instant::now();

@@ -5,12 +5,13 @@
 
 use crate::backoff::BackOff;
 use crate::first::opening;
-use crate::limits::{ABORT_WAIT, LINGERING_MAX, REFUSAL_PATIENCE};
+use crate::limits::{ABORT_WAIT, LINGERING_MAX, REFUSAL_PATIENCE, UNPROVEN_MAX};
 use crate::listen::Listeners;
 use crate::permits::{Denied, Permit, Permits};
 use crate::protect::is_local_network;
 use crate::stop::StopSignal;
 use crate::stream::Stream;
+use crate::unproven::{Place, Unproven};
 use bytes::BytesMut;
 use proto::tongue::Tongue;
 use std::future::Future;
@@ -93,6 +94,11 @@ pub enum RefusedReason {
         /// How many there may be.
         max: usize,
     },
+    /// It had said nothing, and had waited longest of too many such connections.
+    MadeRoom {
+        /// How many there may be.
+        max: usize,
+    },
     /// Too many connections in all.
     TooMany {
         /// How many there may be.
@@ -154,6 +160,7 @@ struct Door<H> {
     handler: H,
     stop: StopSignal,
     permits: Permits,
+    unproven: Unproven,
     lingering: Arc<Semaphore>,
     backoff: BackOff,
     tasks: JoinSet<()>,
@@ -171,6 +178,7 @@ where
             handler,
             stop,
             permits: Permits::new(policy.connections_max, policy.per_address_max),
+            unproven: Unproven::new(UNPROVEN_MAX, policy.refusal),
             lingering: Arc::new(Semaphore::new(LINGERING_MAX)),
             backoff: BackOff::default(),
             tasks: JoinSet::new(),
@@ -216,7 +224,7 @@ where
         match self.admit(source) {
             Ok(permit) => {
                 self.observer.notice(AcceptNotice::Connected { source });
-                let arrival = Arrival { stream, source, permit };
+                let arrival = Arrival { stream, source, permit, place: self.unproven.enter() };
                 let (handler, observer) = (self.handler.clone(), Arc::clone(&self.observer));
                 self.tasks.spawn(attend(arrival, handler, observer, self.stop.clone()));
             }
@@ -278,6 +286,7 @@ struct Arrival {
     stream: Stream,
     source: SocketAddr,
     permit: Permit,
+    place: Place,
 }
 
 /// One connection from its acceptance to its end. The two halves are in boxes of their own, so that a silent connection does not
@@ -304,7 +313,7 @@ where
 /// A connection until it has said something: its handler at work. As long as it is silent this future is nearly all the memory
 /// that it takes.
 async fn meet<H, F>(
-    arrival: Arrival,
+    mut arrival: Arrival,
     handler: H,
     observer: Arc<dyn AcceptObserver>,
     stop: StopSignal,
@@ -317,7 +326,15 @@ where
     let opened = tokio::select! {
         opened = opening(&arrival.stream) => opened,
         () = stop.stopped() => None,
+        () = arrival.place.told_to_go() => {
+            let reason = RefusedReason::MadeRoom { max: UNPROVEN_MAX };
+            observer.notice(AcceptNotice::Refused { source, reason });
+            // It has said nothing, so nothing unread turns this close into a reset.
+            drop(arrival.stream.send_now(arrival.place.refusal()));
+            None
+        }
     };
+    drop(arrival.place);
     let (Some(opened), Ok(local)) = (opened, arrival.stream.local_addr()) else {
         observer.notice(AcceptNotice::EndedUnheard { source });
         return None;
@@ -382,8 +399,10 @@ mod tests {
         let _client = Stream::connect(address, Duration::from_secs(10)).await.unwrap();
         let (stream, source) = listeners.accept().await.unwrap();
         let permit = Permits::new(1, 1).acquire(source.ip()).unwrap();
+        let place = Unproven::new(1, b"").enter();
+        let arrival = Arrival { stream, source, permit, place };
         let (_stopper, stop) = stop_pair();
-        let task = meet(Arrival { stream, source, permit }, greedy, Arc::new(Deaf), stop);
+        let task = meet(arrival, greedy, Arc::new(Deaf), stop);
         let size = size_of_val(&task);
         assert!(size <= 1024, "{size} bytes");
     }

@@ -20,3 +20,4 @@ pub mod protect;
 mod sendfile;
 pub mod stop;
 pub mod stream;
+mod unproven;

@@ -46,6 +46,15 @@ pub const KEEPALIVE_PROBES: u32 = 4;
 /// Time after which data without acknowledgement means that the connection is dead.
 pub const USER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// All of this together: a peer that is gone without a word is known to be gone after this time.
+pub const PRESENCE: Duration = Duration::from_secs(130);
+/// Shortest such time that may be set: the system counts in whole seconds.
+pub const PRESENCE_MIN: Duration = Duration::from_secs(5);
+/// Longest such time that may be set, within what the system can count.
+pub const PRESENCE_MAX: Duration = Duration::from_secs(12 * 3600);
+/// Connections that have said nothing yet that tells what they speak; when there are more, the one that has waited longest goes.
+pub const UNPROVEN_MAX: usize = 2048;
+
 /// Bytes of one connection that the system takes although it cannot send them yet.
 pub const UNSENT_MAX: u32 = 256 * 1024;
 /// Room made in a buffer before reading into it, in bytes.
@@ -64,5 +73,10 @@ pub const TOUCH_BUFFER: usize = 64 * 1024;
 pub const BODY_RATE_MIN: u64 = 1024;
 
 const _: () = assert!(FIRST_READ <= FIRST_BYTES_MAX);
+const _: () = assert!(USER_TIMEOUT.as_secs() < PRESENCE.as_secs());
+const _: () = assert!(
+    KEEPALIVE_IDLE.as_secs() + KEEPALIVE_INTERVAL.as_secs() * KEEPALIVE_PROBES as u64
+        <= USER_TIMEOUT.as_secs()
+);
 const _: () = assert!(DISCARD_READ <= DISCARD_MAX);
 const _: () = assert!(BACKOFF_MIN.as_millis() < BACKOFF_MAX.as_millis());

@@ -5,7 +5,7 @@
 
 use crate::limits::{
     DISCARD_MAX, DISCARD_READ, END_LOOKED_FOR, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
-    READ_CHUNK, UNSENT_MAX, USER_TIMEOUT,
+    PRESENCE, READ_CHUNK, UNSENT_MAX, USER_TIMEOUT,
 };
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
@@ -186,6 +186,26 @@ impl Stream {
         }
     }
 
+    /// Sets after which time at most the other side is known to be gone when it went without a word: [`PRESENCE`] by itself. The
+    /// parts of that time keep their proportions, in whole seconds where the system counts in them.
+    pub fn set_presence(&self, within: Duration) {
+        let part = |whole: Duration| within.mul_f64(whole.as_secs_f64() / PRESENCE.as_secs_f64());
+        let seconds = |whole| Duration::from_secs(part(whole).as_secs().max(1));
+        let keepalive = TcpKeepalive::new()
+            .with_time(seconds(KEEPALIVE_IDLE))
+            .with_interval(seconds(KEEPALIVE_INTERVAL))
+            .with_retries(KEEPALIVE_PROBES);
+        match self {
+            Self::Plain(socket) => {
+                let socket = SockRef::from(socket);
+                // Options fail on a socket that is already dead, which the first read tells better.
+                let _ = socket.set_tcp_keepalive(&keepalive);
+                #[cfg(target_os = "linux")]
+                let _ = socket.set_tcp_user_timeout(Some(part(USER_TIMEOUT)));
+            }
+        }
+    }
+
     /// The other side, an IPv4 address as such.
     ///
     /// # Errors
@@ -308,5 +328,13 @@ mod tests {
             assert_eq!(options.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
             assert_eq!(options.tcp_notsent_lowat().unwrap(), UNSENT_MAX);
         }
+        let stream = Stream::Plain(socket);
+        stream.set_presence(PRESENCE / 10);
+        let Stream::Plain(socket) = stream;
+        let options = SockRef::from(&socket);
+        assert_eq!(options.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE / 10);
+        assert_eq!(options.tcp_keepalive_interval().unwrap(), Duration::from_secs(1), "in whole seconds");
+        #[cfg(target_os = "linux")]
+        assert_eq!(options.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT / 10));
     }
 }

@@ -10,7 +10,7 @@ use peer::link::IndexAddr;
 use proto::limits::KEEP_FREE_PERCENT;
 use proto::reach::Net;
 
-use crate::settings::{ListenAddr, Ports, Rate, index_addr};
+use crate::settings::{ListenAddr, Ports, Rate, index_addr, presence};
 
 /// Peer-to-peer file sharing with a centralized index.
 #[derive(Debug, Parser)]
@@ -95,6 +95,9 @@ pub struct Server {
     /// Answer no searches, and save the memory for them: about 60 bytes a title
     #[arg(long, env = "P2PCI_NO_SEARCH")]
     pub no_search: bool,
+    /// After which time at most the records of a peer go that is gone without a word: 5s to 12h
+    #[arg(long, value_name = "DURATION", default_value = "130s", value_parser = presence, env = "P2PCI_PRESENCE")]
+    pub presence: std::time::Duration,
     /// How long after its start the index says of a miss that the peer may only not be back yet
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration, env = "P2PCI_WARM_UP")]
     pub warm_up: std::time::Duration,

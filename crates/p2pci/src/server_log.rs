@@ -223,6 +223,9 @@ fn not_served(reason: RefusedReason) -> String {
         RefusedReason::TooManyFromAddress { max } => {
             format!("more than {max} connections from there; --max-per-address allows more")
         }
+        RefusedReason::MadeRoom { max } => {
+            format!("made room: it had said nothing, and waited longest of more than {max} such connections")
+        }
         RefusedReason::TooMany { max } => {
             format!("more than {max} connections in all; raise the limit of open files (ulimit -n)")
         }

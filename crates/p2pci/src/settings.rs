@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
+use net::limits::{PRESENCE_MAX, PRESENCE_MIN};
 use peer::limit::RateLimit;
 use peer::link::IndexAddr;
 use proto::limits::INDEX_PORT;
@@ -26,6 +28,15 @@ pub fn typed(index: &IndexAddr) -> String {
         (true, false) => index.host.clone(),
         (true, true) => format!("[{}]", index.host),
         (false, _) => index.to_string(),
+    }
+}
+
+/// After which time a peer counts as gone: within what the system can count.
+pub fn presence(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match (PRESENCE_MIN..=PRESENCE_MAX).contains(&time) {
+        true => Ok(time),
+        false => Err("it must be from 5s to 12h".to_owned()),
     }
 }
 

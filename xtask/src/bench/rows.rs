@@ -2,7 +2,7 @@
 
 mod idle;
 mod leave;
-mod list;
+pub(crate) mod list;
 mod memory;
 mod throughput;
 

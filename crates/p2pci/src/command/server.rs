@@ -100,6 +100,7 @@ fn settings(args: &cli::Server) -> Settings {
             cli::Order::Load => Order::Load,
             cli::Order::Added => Order::Added,
         },
+        presence: args.presence,
         warm_up: args.warm_up,
         ..Settings::default()
     }

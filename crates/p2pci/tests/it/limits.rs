@@ -170,7 +170,7 @@ fn fill(peer: &mut Raw, records: u32) {
 }
 
 #[test]
-fn clients_that_never_read_their_list_are_cut_off_and_others_notice_nothing() {
+fn i6_clients_that_never_read_their_list_are_cut_off_and_others_notice_nothing() {
     const NON_READERS: usize = 8;
     let mut index = Index::start();
     let mut peer = index.raw();

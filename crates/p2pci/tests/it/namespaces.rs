@@ -9,14 +9,14 @@ use crate::world::{
 
 /// Machines `10.77.0.1`, `10.77.0.2` and so on, with `fd77::1` and `198.51.100.1` likewise. The last is of a range that is
 /// nobody's own network.
-struct Machines {
+pub(crate) struct Machines {
     hosts: Vec<Namespace>,
-    _wire: Namespace,
+    wire: Namespace,
 }
 
 impl Machines {
     /// `None` where namespaces cannot be made; `test` is counted as skipped then.
-    fn new(test: &str, count: usize) -> Option<Self> {
+    pub(crate) fn new(test: &str, count: usize) -> Option<Self> {
         let wire = Namespace::with(test, &[])?;
         if let Err(error) = ip(&["-n", wire.name(), "link", "add", "wire", "type", "bridge"]) {
             skip(test, &format!("no bridge here: {error}"));
@@ -24,7 +24,7 @@ impl Machines {
         }
         ip(&["-n", wire.name(), "link", "set", "wire", "up"]).unwrap();
         let hosts = (1..=count).map(|at| Self::host(test, &wire, at)).collect::<Option<_>>()?;
-        Some(Self { hosts, _wire: wire })
+        Some(Self { hosts, wire })
     }
 
     /// One machine, plugged into the wire.
@@ -49,8 +49,18 @@ impl Machines {
     }
 
     /// An index on all interfaces of a machine, at the well-known port.
-    fn index(&self, at: usize, flags: &[&str]) -> Index {
+    pub(crate) fn index(&self, at: usize, flags: &[&str]) -> Index {
         Index::from_command(p2pci_behind(&self.hosts[at - 1].before(), Index::args("7734", flags)))
+    }
+
+    /// Does something on a machine, such as connecting.
+    pub(crate) fn enter<T: Send>(&self, at: usize, work: impl FnOnce() -> T + Send) -> T {
+        self.hosts[at - 1].enter(work)
+    }
+
+    /// Pulls a machine's cable out: nothing comes through any more, and nobody is told.
+    pub(crate) fn unplug(&self, at: usize) {
+        ip(&["-n", self.wire.name(), "link", "set", &format!("plug{at}"), "down"]).unwrap();
     }
 
     /// A peer on a machine that shares one text.

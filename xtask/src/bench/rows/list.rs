@@ -17,7 +17,7 @@ const RECORDS: u32 = 1_000_000;
 const PER_PEER: u32 = 10_000;
 /// Readers that do not read, for the memory of a LIST in flight.
 const STALLED: u32 = 200;
-const REQUEST: &[u8] = b"LIST ALL P2P-CI/1.0\nHost: reader.example.org\nPort: 50000\n\n";
+pub(crate) const REQUEST: &[u8] = b"LIST ALL P2P-CI/1.0\nHost: reader.example.org\nPort: 50000\n\n";
 const READ: usize = 256 * 1024;
 /// Twice the same resident size, this long apart: nothing grows any more.
 const SETTLED: Duration = Duration::from_millis(500);
@@ -55,13 +55,15 @@ pub(super) fn rows(programs: &Programs, effort: Effort) -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Reading {
+/// How a LIST came.
+pub(crate) struct Reading {
     first_byte: Duration,
     elapsed: Duration,
     bytes: u64,
 }
 
-fn read_all(server: &Server, records: u32) -> anyhow::Result<Reading> {
+/// Reads a whole LIST.
+pub(crate) fn read_all(server: &Server, records: u32) -> anyhow::Result<Reading> {
     let mut stream = TcpStream::connect(server.address)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let started = Instant::now();

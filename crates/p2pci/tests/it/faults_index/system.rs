@@ -53,7 +53,7 @@ fn fault_s18_no_restart_after_a_kill() {
 }
 
 #[test]
-fn fault_s19_running_out_of_descriptors_ends_the_index() {
+fn i9_fault_s19_running_out_of_descriptors_ends_the_index() {
     let limited = ["sh", "-c", "ulimit -n 64; exec \"$0\" \"$@\""];
     let mut index = Index::from_command(p2pci_behind(&limited, Index::args("127.0.0.1:0", &[])));
     let crowd: Vec<Raw> = (1..=200).map(|last| index.raw_from(Ipv4Addr::new(127, 0, 1, last))).collect();

@@ -60,7 +60,7 @@ fn a_body_is_taken_up_to_1_mib_and_others_are_answered_meanwhile() {
 }
 
 #[test]
-fn the_record_beyond_the_quota_is_refused_and_the_earlier_ones_stay() {
+fn i20_the_record_beyond_the_quota_is_refused_and_the_earlier_ones_stay() {
     let index = Index::start();
     let quota = proto::limits::RECORDS_PER_SESSION_MAX;
     let mut ada = index.raw();

@@ -1,0 +1,159 @@
+//! `cargo xtask flood`: many at once on one real index, and what a peer that goes about its business notices of them.
+//!
+//! Not a bench: nothing is compared, and the bounds are generous enough for a busy machine. The released server is one process and
+//! this generator another, as each connection takes a descriptor on both sides.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::bench::list::{REQUEST, read_all};
+use crate::bench::load::{Load, Measured, Numbers, Window};
+use crate::bench::server::{Kind, Programs, Server, wait_for};
+use crate::bench::stats::percentile;
+use crate::bench::talk;
+use crate::repository;
+
+/// The lines of the help text.
+pub(crate) const USAGE: &str = "\
+  flood crowd        15,000 idle peers, a million records, one LIST after the other, and a busy peer that must not notice
+  flood deaf         the same million, and a thousand who ask for a LIST and never read it (a minute)
+";
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flood {
+    Crowd,
+    Deaf,
+}
+
+/// Descriptors that are not for peers.
+const SPARE: u64 = 500;
+const PEERS: u64 = 15_000;
+const RECORDS: u32 = 1_000_000;
+const PER_RICH_PEER: u32 = 10_000;
+const DEAF: usize = 1_000;
+/// The busy peer's requests: 99 of 100 are answered within 50 ms on a quiet machine; here five times that.
+const P99_BOUND: Duration = Duration::from_millis(250);
+/// More memory for those who do not read: 100 MiB for a thousand.
+const DEAF_BYTES_MAX: u64 = 100 << 20;
+/// When the last of them must be cut: 35 s on a quiet machine.
+const CUT_WITHIN: Duration = Duration::from_secs(70);
+const WINDOW: Window = Window { warm_up: Duration::from_millis(500), measured: Duration::from_secs(5) };
+
+/// Runs a flood; `false` when a bound was not kept, which was printed then.
+pub(crate) fn command(flood: Flood) -> anyhow::Result<bool> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    let target = repository::metadata(&repository::root())?.target_directory;
+    let server = Server::start(Kind::Index, &Programs::new(target, None)?)
+        .context("cannot start the index; cargo build --release --package p2pci")?;
+    match flood {
+        Flood::Crowd => {
+            let room = limit.maximum.unwrap_or(u64::MAX).saturating_sub(SPARE);
+            crowd(&server, u32::try_from(PEERS.min(room))?)
+        }
+        Flood::Deaf => deaf(&server),
+    }
+}
+
+fn crowd(server: &Server, peers: u32) -> anyhow::Result<bool> {
+    let idle = (0..peers).map(|at| (talk::add(Kind::Index, at as usize), row(at, 1, peers)));
+    let mut idle = Load::connect(server.address, idle)?;
+    idle.fill().context("the idle peers cannot register")?;
+    let _rich = fill(server, peers)?;
+    let records = peers + RECORDS;
+    let (measured, lists) = thread::scope(|scope| {
+        let listing = scope.spawn(|| {
+            let (started, mut lists) = (Instant::now(), 0);
+            while started.elapsed() < WINDOW.measured {
+                read_all(server, records)?;
+                lists += 1;
+            }
+            anyhow::Ok(lists)
+        });
+        let measured = busy(server, records)?;
+        let lists = listing.join().map_err(|_| anyhow::anyhow!("the reader of the LIST panicked"))??;
+        anyhow::Ok((measured, lists))
+    })?;
+    let kept = told(&measured, &format!("{peers} idle peers, {lists} LISTs of {records} records"));
+    // Whoever was silent is still there: each of their records is found.
+    let each = [(talk::lookup(Kind::Index), row(0, peers, peers))];
+    Load::connect(server.address, each)?.fill().context("an idle peer's record is gone")?;
+    drop(idle);
+    Ok(kept)
+}
+
+fn deaf(server: &Server) -> anyhow::Result<bool> {
+    let _rich = fill(server, 0)?;
+    let before = server.resident()?;
+    let started = Instant::now();
+    let mut deaf = Vec::new();
+    for _ in 0..DEAF {
+        let mut stream = TcpStream::connect(server.address)?;
+        stream.write_all(REQUEST)?;
+        deaf.push(stream);
+    }
+    let measured = busy(server, RECORDS)?;
+    let grown = server.resident()?.saturating_sub(before);
+    let kept = told(&measured, &format!("{DEAF} readers that do not read"));
+    println!(
+        "memory: {:.1} MiB more, {:.1} KiB each",
+        grown as f64 / 1_048_576.0,
+        grown as f64 / 1024.0 / DEAF as f64
+    );
+    let mut last_cut = Duration::ZERO;
+    while !deaf.is_empty() {
+        ensure!(started.elapsed() < CUT_WITHIN, "{} are still there after {CUT_WITHIN:?}", deaf.len());
+        // A reset is an error of the socket, and shows without reading.
+        deaf.retain(|stream| matches!(stream.take_error(), Ok(None)));
+        last_cut = started.elapsed();
+        thread::sleep(Duration::from_millis(100));
+    }
+    println!("the last of them was cut off {:.1} s after the first LIST", last_cut.as_secs_f64());
+    wait_for("their memory to come back", || {
+        let left = server.resident().ok()?.saturating_sub(before);
+        (left < DEAF_BYTES_MAX).then_some(())
+    })?;
+    Ok(kept && grown <= DEAF_BYTES_MAX)
+}
+
+/// A million records after the first ones.
+fn fill(server: &Server, first: u32) -> anyhow::Result<Load> {
+    let count = first + RECORDS;
+    let rich = (0..RECORDS / PER_RICH_PEER).map(|at| {
+        (talk::add(Kind::Index, at as usize), row(first + at * PER_RICH_PEER, PER_RICH_PEER, count))
+    });
+    let mut load = Load::connect(server.address, rich)?;
+    load.fill().context("the records cannot be added")?;
+    Ok(load)
+}
+
+/// One peer that asks one question after the other.
+fn busy(server: &Server, records: u32) -> anyhow::Result<Measured> {
+    let talks = [(talk::lookup(Kind::Index), Numbers::random(1, records))];
+    Load::connect(server.address, talks)?.closed(1, WINDOW, server, &mut |_| {})
+}
+
+fn row(at: u32, left: u32, count: u32) -> Numbers {
+    Numbers::Row { at, left, count }
+}
+
+/// Shows what the busy peer met, and whether that is within the bound.
+fn told(measured: &Measured, beside: &str) -> bool {
+    let latencies: Vec<f64> = measured.latencies.iter().map(|(_, latency)| *latency).collect();
+    let [p50, p99, longest] = [50.0, 99.0, 100.0].map(|part| percentile(&latencies, part) * 1e3);
+    let rate = measured.rate();
+    println!(
+        "beside {beside}: {rate:.0} look-ups/s, p50 {p50:.2} ms, p99 {p99:.2} ms, longest {longest:.1} ms"
+    );
+    let kept = p99 <= P99_BOUND.as_secs_f64() * 1e3;
+    if !kept {
+        println!("p99 must be at most {} ms", P99_BOUND.as_millis());
+    }
+    kept
+}
