@@ -23,7 +23,7 @@ const HELP: &str = "\
 usage: cargo xtask NAME
 
   test [--offline]   everything that must pass: parts, tidy, formatting, clippy, tests, docs, release build,
-                     instructions, crowd, demo
+                     instructions, demo
                      (--offline fetches nothing)
   tidy               the house rules that a linter lacks
   help               this text

@@ -73,7 +73,6 @@ fn plan(texts: Option<&Path>) -> Vec<Step> {
         Step::cargo("release build", "build --release --package p2pci"),
         Step::cargo("fuzz", &fuzz::step()),
         Step::cargo("instructions", "run --quiet --package xtask -- bench instructions"),
-        Step::cargo("crowd", "run --quiet --package xtask -- flood crowd"),
         Step::demo("demo", vec!["demo".into()]),
     ];
     if let Some(folder) = texts {
