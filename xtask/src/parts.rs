@@ -1,6 +1,6 @@
-//! Commands from Debian that some tests need beyond cargo: fetched by themselves where that is possible, so that a fresh
-//! machine tests as much as the developer's. As root they are installed; otherwise they are unpacked under `target/parts/`,
-//! and nothing outside of it changes.
+//! Commands from Debian, and packages from npm and PyPI, that some tests need beyond cargo: fetched by themselves where that is
+//! possible, so that a fresh machine tests as much as the developer's. As root, commands are installed; otherwise they are unpacked
+//! under `target/parts/`, where the packages always go, and nothing outside of it changes.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,6 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::process::{Ended, run_logged};
+
+mod packages;
 
 /// A command that tests need.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ const PARTS: &[Part] = &[
     Part { command: "nginx", package: "nginx", why: "the measurements beside it" },
     Part { command: "curl", package: "curl", why: "the measurements beside it" },
     Part { command: "strace", package: "strace", why: "the order of write, fsync and rename" },
+    Part { command: "chromium", package: "chromium", why: "the dashboard in a real browser" },
+    Part { command: "node", package: "nodejs", why: "the script that leads the browser" },
+    Part { command: "npm", package: "npm", why: "the packages of that script" },
+    Part { command: "pip3", package: "python3-pip", why: "the program that tries the API" },
 ];
 
 /// The bound for each command of the package manager; a slow mirror needs most of it.
@@ -61,7 +67,10 @@ pub(crate) fn fetch(folder: &Path, offline: bool) -> anyhow::Result<Fetched> {
         Plan::Unpack => unpack(&missing, folder).map(|()| "unpacked under target/parts"),
     };
     let outcome = outcome.map_or_else(|error| format!("{error:#}"), String::from);
-    Ok(Fetched { environment: environment(folder)?, did: describe(&outcome, folder) })
+    Ok(Fetched {
+        environment: environment(folder)?,
+        did: format!("{}; packages {}", describe(&outcome, folder), packages::fetch(folder, offline)),
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]

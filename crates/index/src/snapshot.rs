@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use proto::directory::{Cursor, Key, KeyRef, Record, SaidRef, SessionId};
+use proto::search::Query;
 use proto::value::digest::Digest;
 use proto::value::number::RfcNumber;
 use proto::visibility::Requester;
@@ -11,7 +12,7 @@ use proto::wire::v11::body::{File, Variant};
 use proto::wire::v11::request::Target;
 
 use crate::server::Server;
-use crate::store::{Asked, Peer, Range};
+use crate::store::{Asked, Matches, Peer, Range};
 use crate::variants;
 use crate::view::View;
 
@@ -87,6 +88,11 @@ impl Server {
     /// Every content of a file with who has it, as LOOKUP tells it to this requester.
     pub async fn variants(&self, target: &Target, requester: Requester) -> Vec<Variant> {
         variants::find(self.store(), target, &self.view_of(requester), self.tick()).await
+    }
+
+    /// What matches a query, the best first, from a place on; `None` where there is no search. See [`Store::search`].
+    pub async fn search(&self, query: &Query, from: usize, limit: usize) -> Option<Matches> {
+        self.store().search(query, from, limit).await
     }
 
     /// Sessions that have records, in the order of joining, as this requester sees them: at most `limit`, after a session.

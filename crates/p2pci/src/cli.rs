@@ -104,6 +104,9 @@ pub struct Server {
     /// Speak no HTTP: no downloads by browser or curl, no API, no metrics
     #[arg(long, env = "P2PCI_NO_HTTP")]
     pub no_http: bool,
+    /// Serve no dashboard; the rest of HTTP goes on
+    #[arg(long, env = "P2PCI_NO_WEB")]
+    pub no_web: bool,
     /// A further name under which HTTP is asked for here; addresses, names of local networks and this machine's own name always work
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "P2PCI_HTTP_HOST")]
     pub http_host: Vec<String>,

@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod files;
 mod peers;
+mod search;
 mod status;
 
 use std::sync::Arc;
@@ -22,7 +23,15 @@ use crate::site::Shared;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "P2P-CI index", description = "Who shares what, right now. Everything here only reads."),
-    paths(status::status, status::recent, files::files, files::file, peers::peers, events::events)
+    paths(
+        status::status,
+        status::recent,
+        files::files,
+        files::file,
+        search::search,
+        peers::peers,
+        events::events
+    )
 )]
 struct Description;
 
@@ -33,6 +42,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/recent", get(status::recent))
         .route("/files", get(files::files))
         .route("/file", get(files::file))
+        .route("/search", get(search::search))
         .route("/peers", get(peers::peers))
         .route("/events", get(events::events))
         .route("/openapi.json", get(description))

@@ -2,7 +2,7 @@
 //!
 //! A connection in HTTP is read by the decoder of the upload ports, so that both ports refuse the same things with the same
 //! words, and nothing here has to guess where a request ends. What is sound goes through a router of axum to handlers that only
-//! read: `api` for programs, `metrics` for monitoring, `files` for downloads.
+//! read: `api` for programs, `page` for people, `metrics` for monitoring, `files` for downloads.
 //!
 //! Absent on purpose: anything that changes state, so that no page of another site can make a browser change something here;
 //! sessions, cookies and rooms for templates; and files of the system, as everything that is served lies in the binary.
@@ -14,4 +14,5 @@ pub mod feed;
 mod files;
 mod metrics;
 pub mod notice;
+mod page;
 pub mod site;

@@ -18,13 +18,15 @@ use tower_service::Service;
 
 use crate::feed::Feed;
 use crate::notice::Observer;
-use crate::{api, conversation, files, metrics};
+use crate::{api, conversation, files, metrics, page};
 
-/// Who may ask.
+/// Who may ask for what.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The names under which this machine may be asked, beside those that are everybody's.
     pub names: OwnNames,
+    /// Whether the dashboard is served; the rest always is.
+    pub page: bool,
 }
 
 /// The HTTP face of one index. Clones are the same face.
@@ -70,9 +72,10 @@ impl Site {
     /// A face of this index. `feed` must be among the index's observers, and [`Self::keep_fed`] must run.
     #[must_use]
     pub fn new(settings: Settings, server: Server, feed: Arc<Feed>, observer: Arc<dyn Observer>) -> Self {
-        let Settings { names } = settings;
+        let Settings { names, page: with_page } = settings;
         let shared = Arc::new(Shared { server, feed, answers: Answers::default(), names, observer });
         let routes = files::routes().merge(metrics::routes()).merge(api::routes());
+        let routes = if with_page { routes.merge(page::routes()) } else { routes };
         let router = routes.fallback(missing).with_state(Arc::clone(&shared));
         Self { shared, router }
     }

@@ -2,6 +2,9 @@
 //! `docs/security.md` speaks of.
 
 mod api;
+mod dashboard;
 mod events;
 mod gate;
+mod measure;
 mod metrics;
+mod schema;

@@ -1,5 +1,6 @@
 //! The vocabulary of the tests: programs that end with the test, raw conversations, texts, waits with a bound.
 
+mod browser;
 mod client;
 mod files;
 mod http;
@@ -12,6 +13,7 @@ pub(crate) mod spec;
 mod texts;
 pub(crate) mod v11;
 
+pub(crate) use browser::Browser;
 pub(crate) use client::Client;
 pub(crate) use files::{BLOCK, noise};
 pub(crate) use http::{HttpAnswer, http, http_get};

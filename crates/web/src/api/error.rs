@@ -32,9 +32,9 @@ impl Refused {
         Self { status: StatusCode::NOT_FOUND, reason: reason.into(), retry_after: None }
     }
 
-    pub(super) fn unavailable(reason: impl Into<String>, retry_after: u64) -> Self {
+    pub(super) fn unavailable(reason: impl Into<String>, retry_after: Option<u64>) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self { status, reason: reason.into(), retry_after: Some(retry_after) }
+        Self { status, reason: reason.into(), retry_after }
     }
 }
 

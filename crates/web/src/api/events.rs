@@ -30,7 +30,7 @@ const OPENING: &str = "retry: 2000\n\n";
 )]
 pub(super) async fn events(State(shared): State<Arc<Shared>>) -> Result<Response, Refused> {
     let Some(viewer) = shared.feed.join() else {
-        return Err(Refused::unavailable("too many look on already", RETRY_AFTER));
+        return Err(Refused::unavailable("too many look on already", Some(RETRY_AFTER)));
     };
     let first = [OPENING.as_bytes(), &viewer.first].concat();
     let frames = unfold((Some(Bytes::from(first)), viewer), next_frame);

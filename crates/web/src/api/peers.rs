@@ -21,7 +21,8 @@ use crate::site::Shared;
 pub(super) struct Asked {
     /// The `next` of the page before.
     #[serde(default)]
-    after: Option<u64>,
+    #[param(minimum = 0)]
+    after: Option<i64>,
     /// How many at most.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
@@ -64,7 +65,9 @@ pub(super) async fn peers(
 ) -> Result<Json<Peers>, Refused> {
     let Query(Asked { after, limit }) = asked?;
     let limit = page_size(limit)?;
-    let after = SessionId(after.unwrap_or(0));
+    let after =
+        u64::try_from(after.unwrap_or(0)).map_err(|_| Refused::bad_request("after is not negative"))?;
+    let after = SessionId(after);
     let mut rows = shared.server.peers(after, (limit + 1).min(API_PAGE_MAX + 1), requester);
     let more = rows.len() > limit;
     rows.truncate(limit);

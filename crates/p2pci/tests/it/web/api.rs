@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Index, Sharer, http_get, noise};
+use crate::world::{Index, PATIENCE, Sharer, http_get, noise, wait_for};
 
 /// The same text for every name: one content.
 fn folder(names: &[&str]) -> tempfile::TempDir {
@@ -73,6 +73,11 @@ fn files_are_paged_in_order_each_once_with_how_many_have_it() {
     );
     let port = u16::try_from(source["port"].as_u64().unwrap()).unwrap();
     assert_eq!(http_get(port, "/file/s/a/z.txt").body, b"hello", "the address works");
+    let found = wait_for(PATIENCE, "the search to know it", || {
+        let found = get(&index, "/api/v1/search?query=y%20x")["files"].as_array().unwrap().clone();
+        (!found.is_empty()).then_some(found)
+    });
+    assert_eq!((found.len(), &found[0]["name"]), (1, &json!("s/a/x y.txt")), "{found:?}");
     let peers = pages(&index, "/api/v1/peers?limit=2", "peers");
     let records: Vec<_> = peers.concat().iter().map(|peer| peer["records"].as_u64().unwrap()).collect();
     assert_eq!((peers.len(), records), (2, vec![3, 1, 1]));
@@ -95,6 +100,9 @@ fn what_is_wrong_is_refused_in_words() {
         ("/api/v1/file?hash=12", 400),
         ("/api/v1/file?name=a", 404),
         ("/api/v1/peers?after=-1", 400),
+        ("/api/v1/search", 400),
+        ("/api/v1/search?query=", 400),
+        ("/api/v1/search?query=a&after=65536", 400),
         ("/api/v1/nothing", 404),
         ("/api/v2/status", 404),
     ] {
@@ -139,15 +147,14 @@ fn the_description_names_every_path_and_no_other() {
         "{description}"
     );
     let paths: Vec<&String> = description["paths"].as_object().unwrap().keys().collect();
-    assert_eq!(paths.len(), 6, "{paths:?}");
+    assert_eq!(paths.len(), 7, "{paths:?}");
     for path in paths {
-        let raw = http_get_head(&index, path);
-        assert_ne!(raw, 404, "{path}");
+        assert_ne!(http_head(&index, path), 404, "{path}");
     }
 }
 
 /// The status of HEAD, which ends even where GET would not.
-fn http_get_head(index: &Index, path: &str) -> u16 {
+fn http_head(index: &Index, path: &str) -> u16 {
     let request = format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     crate::world::http(index.port(), &request).status
 }

@@ -68,7 +68,15 @@ fn threat_w2_a_page_of_another_site_neither_changes_nor_reads_anything() {
 #[test]
 fn threat_w4_every_answer_says_what_a_browser_may_do_with_it() {
     let index = Index::start();
-    for path in ["/api/v1/status", "/api/v1/nothing", "/api/v1/files?limit=0", "/nothing", "/metrics"] {
+    for path in [
+        "/",
+        "/assets/main.js",
+        "/api/v1/status",
+        "/api/v1/nothing",
+        "/api/v1/files?limit=0",
+        "/nothing",
+        "/metrics",
+    ] {
         let answer = http_get(index.port(), path);
         let csp = answer.header("content-security-policy").unwrap_or_default();
         assert!(
@@ -81,10 +89,11 @@ fn threat_w4_every_answer_says_what_a_browser_may_do_with_it() {
             ("x-frame-options", "DENY"),
             ("referrer-policy", "no-referrer"),
             ("cross-origin-resource-policy", "same-origin"),
-            ("cache-control", "no-store"),
         ] {
             assert_eq!(answer.header(name), Some(value), "{path}");
         }
+        let kept = if path == "/" || path.starts_with("/assets/") { "no-cache" } else { "no-store" };
+        assert_eq!(answer.header("cache-control"), Some(kept), "{path}");
         assert_eq!(answer.header("server"), None);
     }
 }
@@ -125,6 +134,20 @@ fn threat_u7_a_connection_keeps_its_tongue_and_nothing_hides_behind_a_refusal() 
     let mut raw = index.raw();
     raw.ask_whole(ADD);
     assert!(raw.ask(marker).starts_with("P2P-CI/1.0 400 Bad Request"));
+}
+
+#[test]
+fn the_page_is_asked_for_by_its_content_and_can_be_left_out() {
+    let index = Index::start();
+    let page = http_get(index.port(), "/");
+    let tag = page.header("etag").unwrap();
+    let again =
+        format!("GET / HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\nConnection: close\r\n\r\n");
+    let again = http(index.port(), &again);
+    assert_eq!((page.status, again.status, again.body.len(), again.header("etag")), (200, 304, 0, Some(tag)));
+    let without = Index::with(&["--no-web"]);
+    assert_eq!(http_get(without.port(), "/").status, 404);
+    assert_eq!(http_get(without.port(), "/api/v1/status").status, 200);
 }
 
 #[test]

@@ -1,0 +1,78 @@
+// A browser that a test leads: one command a line on standard input, one answer a line on standard output. What the page does
+// wrong (a dialog, an error, a request to another host, something that the policy forbids) is written down from the beginning.
+//
+// usage: node driver.mjs MODULES BROWSER, where MODULES holds playwright-core and axe-core.
+
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const [modules, executablePath] = process.argv.slice(2);
+const require = createRequire(join(modules, "driver.cjs"));
+const { chromium } = require("playwright-core");
+// Evaluated, as the page's policy lets in no script from elsewhere.
+const axe = readFileSync(require.resolve("axe-core"), "utf8");
+
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--no-proxy-server"] });
+const faults = [];
+let page;
+
+const commands = {
+  // A fresh page in a profile of its own.
+  async open({ url, width = 1280, height = 800, dark = false, phone = false }) {
+    await page?.context().close();
+    const context = await browser.newContext({
+      viewport: { width, height }, colorScheme: dark ? "dark" : "light", acceptDownloads: true, bypassCSP: false,
+      isMobile: phone, hasTouch: phone, deviceScaleFactor: phone ? 2 : 1, reducedMotion: "reduce",
+    });
+    page = await context.newPage();
+    page.setDefaultTimeout(30000);
+    const { host } = new URL(url);
+    page.on("dialog", (dialog) => { faults.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
+    page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
+    page.on("console", (message) => { if (message.type() === "error") faults.push(`console: ${message.text()}`); });
+    page.on("request", (request) => { if (new URL(request.url()).host !== host) faults.push(`asked elsewhere: ${request.url()}`); });
+    await page.goto(url);
+  },
+  text: ({ selector }) => page.locator(selector).first().innerText(),
+  texts: ({ selector }) => page.locator(selector).filter({ visible: true }).allInnerTexts(),
+  // Waits until the first match shows this text; an empty one: until there is a match.
+  async wait({ selector, text = "" }) {
+    await page.locator(selector).filter({ hasText: text }).filter({ visible: true }).first().waitFor();
+  },
+  async gone({ selector, text = "" }) {
+    await page.locator(selector).filter({ hasText: text }).filter({ visible: true }).first().waitFor({ state: "detached" });
+  },
+  click: ({ selector }) => page.locator(selector).first().click(),
+  fill: ({ selector, text }) => page.locator(selector).first().fill(text),
+  press: ({ key }) => page.keyboard.press(key),
+  evaluate: ({ script }) => page.evaluate(script),
+  shot: ({ path }) => page.screenshot({ path }).then(() => null),
+  // Clicks, and keeps what the browser then downloads.
+  async download({ selector, path }) {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.locator(selector).first().click()]);
+    await download.saveAs(path);
+    return download.suggestedFilename();
+  },
+  // What a reader of the page by other means than the eyes would miss.
+  async axe() {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`);
+  },
+  faults: async () => faults,
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { command, ...options } = JSON.parse(line);
+  let answer;
+  try {
+    answer = { value: (await commands[command](options)) ?? null };
+  } catch (error) {
+    answer = { error: String(error.message ?? error) };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+await browser.close();
