@@ -28,7 +28,7 @@ export function micros(us) {
 }
 
 export function rate(perSecond) {
-  return perSecond > 0 && perSecond < 10 ? perSecond.toFixed(1) : compact(perSecond);
+  return Number.isInteger(perSecond) || perSecond >= 10 ? compact(perSecond) : perSecond.toFixed(1);
 }
 
 const isTime = (seconds) => Number.isFinite(seconds) && Math.abs(seconds) < 8e12;

@@ -32,7 +32,10 @@ const commands = {
     page.on("dialog", (dialog) => { faults.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
     page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
     page.on("console", (message) => { if (message.type() === "error") faults.push(`console: ${message.text()}`); });
-    page.on("request", (request) => { if (new URL(request.url()).host !== host) faults.push(`asked elsewhere: ${request.url()}`); });
+    // Following a link to a peer is the reader's doing.
+    page.on("request", (request) => {
+      if (new URL(request.url()).host !== host && !request.isNavigationRequest()) faults.push(`asked elsewhere: ${request.url()}`);
+    });
     await page.goto(url);
   },
   text: ({ selector }) => page.locator(selector).first().innerText(),
@@ -61,6 +64,29 @@ const commands = {
     const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
     return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
       .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("; ")}`);
+  },
+  // Scrolls an element to each of these places in turn. Gives what the main thread did for each in milliseconds of its own time,
+  // so that whatever else the machine does is not counted: scripting, styles and layout; the least first.
+  async frames({ selector, tops }) {
+    const session = await page.context().newCDPSession(page);
+    await session.send("Performance.enable", { timeDomain: "threadTicks" });
+    const worked = async () => {
+      const { metrics } = await session.send("Performance.getMetrics");
+      const parts = ["ScriptDuration", "LayoutDuration", "RecalcStyleDuration"];
+      return 1000 * metrics.filter(({ name }) => parts.includes(name)).reduce((sum, { value }) => sum + value, 0);
+    };
+    const times = [];
+    let before = await worked();
+    for (const top of tops) {
+      await page.evaluate(([selector, top]) => new Promise((done) => {
+        document.querySelector(selector).scrollTop = top;
+        requestAnimationFrame(() => requestAnimationFrame(done));
+      }), [selector, top]);
+      const after = await worked();
+      times.push(after - before);
+      before = after;
+    }
+    return times.sort((one, other) => one - other);
   },
   faults: async () => faults,
 };

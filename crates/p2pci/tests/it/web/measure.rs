@@ -1,8 +1,10 @@
 //! What the dashboard and its viewers cost, measured when somebody asks:
 //!
-//!     cargo test --release -p p2pci --test it web::measure -- --ignored --nocapture --test-threads 1
+//!     cargo build --release -p p2pci
+//!     P2PCI_MEASURED=$PWD/target/release/p2pci cargo test -p p2pci --test it web::measure -- --ignored --nocapture --test-threads 1
 
 use std::io::Read;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +16,18 @@ use crate::world::{Browser, Index, PATIENCE, Raw, http_get};
 
 /// Files that a peer may register, and that a list then has.
 const FILES: usize = 100_000;
+
+/// The index that is measured: the one that was named, as it is released.
+fn index(flags: &[&str]) -> Index {
+    match std::env::var_os("P2PCI_MEASURED") {
+        None => Index::with(flags),
+        Some(program) => {
+            let mut command = Command::new(program);
+            command.args(Index::args("127.0.0.1:0", flags));
+            Index::from_command(command)
+        }
+    }
+}
 
 /// A peer that has registered [`FILES`] files.
 fn large_peer(index: &Index) -> Raw {
@@ -36,31 +50,11 @@ fn cpu(id: u32) -> f64 {
     ticks / 100.0
 }
 
-/// Scrolls down and up again; gives the main thread's work in each frame, from the first callback to when everything is laid out
-/// and drawn, and the tasks above 50 ms.
-const SCROLL: &str = "(async () => {
-  const list = document.getElementById('list');
-  const long = [];
-  new PerformanceObserver((seen) => long.push(...seen.getEntries().map((entry) => entry.duration))).observe({ entryTypes: ['longtask'] });
-  const frames = [];
-  const frame = (at) => new Promise((done) => requestAnimationFrame(() => {
-    const began = performance.now();
-    list.scrollTop = at;
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => { frames.push(performance.now() - began); done(); };
-    port2.postMessage(0);
-  }));
-  for (let step = 0; step < 400; step += 1) await frame(step * 230);
-  for (let step = 0; step < 200; step += 1) await frame(((step * 7919) % 1000) / 1000 * list.scrollHeight);
-  frames.sort((a, b) => a - b);
-  return { frames: frames.length, p50: frames[frames.length >> 1], p95: frames[Math.floor(frames.length * 0.95)], most: frames.at(-1), long };
-})()";
-
 #[test]
 #[ignore = "a measurement"]
 fn frames_while_a_hundred_thousand_rows_scroll() {
     let Some(mut browser) = Browser::start("frames_while_a_hundred_thousand_rows_scroll") else { return };
-    let index = Index::with(&["--quiet"]);
+    let index = index(&["--quiet"]);
     let _peer = large_peer(&index);
     let url = format!("http://{}/", index.address());
     browser.open(&url, &json!({}));
@@ -69,7 +63,16 @@ fn frames_while_a_hundred_thousand_rows_scroll() {
     println!("first rows after {:?}", began.elapsed());
     browser.wait("#count", "100,000 files");
     println!("all rows after {:?}", began.elapsed());
-    println!("{}", browser.evaluate(SCROLL));
+    // Five rows a frame, as a wheel scrolls, then anywhere.
+    let near: Vec<usize> = (0..300).map(|step| step * 230).collect();
+    let far: Vec<usize> = (0..100).map(|step| step * 7919 % 1000 * 4600).collect();
+    for (what, tops) in [("scrolling", near), ("jumping", far)] {
+        let times = browser.run("frames", &json!({"selector": "#list", "tops": tops}));
+        let times: Vec<f64> =
+            times.as_array().unwrap().iter().filter_map(serde_json::Value::as_f64).collect();
+        let at = |share: usize| times[(times.len() - 1) * share / 100];
+        println!("{what}: half {:.1} ms, 95 of 100 {:.1} ms, most {:.1} ms", at(50), at(95), at(100));
+    }
     println!("heap {}", browser.evaluate("performance.memory.usedJSHeapSize"));
     browser.inspect("hundred-thousand");
 }
@@ -77,7 +80,7 @@ fn frames_while_a_hundred_thousand_rows_scroll() {
 #[test]
 #[ignore = "a measurement"]
 fn five_hundred_viewers_and_a_thousand_changes_a_second() {
-    let mut index = Index::with(&["--max-per-address", "3000", "--quiet"]);
+    let mut index = index(&["--max-per-address", "3000", "--quiet"]);
     let id = index.process().id();
     let over = Arc::new(AtomicBool::new(false));
     let changes = {
@@ -128,7 +131,7 @@ fn five_hundred_viewers_and_a_thousand_changes_a_second() {
 #[test]
 #[ignore = "a measurement"]
 fn metrics_with_many_records() {
-    let index = Index::with(&["--quiet"]);
+    let index = index(&["--quiet"]);
     let _peers: Vec<Raw> = (0..10).map(|_| large_peer(&index)).collect();
     let mut times: Vec<Duration> = (0..101)
         .map(|_| {
