@@ -10,7 +10,7 @@ use peer::link::IndexAddr;
 use proto::limits::KEEP_FREE_PERCENT;
 use proto::reach::Net;
 
-use crate::settings::{ListenAddr, Ports, Rate, index_addr, presence};
+use crate::settings::{ListenAddr, Ports, Rate, SeedTime, index_addr, presence};
 
 /// Peer-to-peer file sharing with a centralized index.
 #[derive(Debug, Parser)]
@@ -276,6 +276,14 @@ pub struct Get {
     /// Leave so many percent of the disk free
     #[arg(long, value_name = "PERCENT", default_value_t = KEEP_FREE_PERCENT, value_parser = clap::value_parser!(u8).range(0..=100), env = "P2PCI_KEEP_FREE")]
     pub keep_free: u8,
+    /// How long to go on serving what was fetched: a time, or forever [default: until running uploads end, at most 30 s]
+    #[arg(long, value_name = "DURATION|forever", env = "P2PCI_SEED_TIME")]
+    pub seed_time: Option<SeedTime>,
+    /// Fetch only, and serve nothing to others
+    #[arg(long, env = "P2PCI_NO_UPLOAD", conflicts_with = "seed_time")]
+    pub no_upload: bool,
+    #[command(flatten)]
+    pub uploads: Uploads,
     #[command(flatten)]
     pub limits: Limits,
     #[command(flatten)]

@@ -12,6 +12,8 @@ use peer::limit::RateLimit;
 use peer::link::{IndexAddr, Link, LinkConfig};
 use peer::notice::Observer;
 use peer::shares::{ShareTable, Shared, Skipped};
+use peer::upload::Served;
+use peer::upload::content::Content;
 use peer::upload::http::Manners;
 use proto::http::host::OwnNames;
 use proto::limits::{CONNECTIONS_PER_ADDRESS, UPLOAD_CONNECTIONS_MAX};
@@ -97,6 +99,18 @@ impl Uploader {
         shares: Arc<ShareTable>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Failure> {
+        let content = Arc::clone(&shares) as Arc<dyn Content>;
+        Self::start_with(listen, public, manners, Served { shares, content }, observer)
+    }
+
+    /// Starts to serve something else.
+    pub fn start_with(
+        listen: ListenSpec,
+        public: bool,
+        manners: Manners,
+        served: Served,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, Failure> {
         let listeners = Listeners::bind(listen).map_err(|error| {
             Failure::new(
                 Code::Failed,
@@ -113,8 +127,8 @@ impl Uploader {
             refusal: tongues::REFUSAL,
             drain: DRAIN,
         };
-        let serving =
-            peer::upload::serve(listeners, policy, manners, shares, observer, tongues::refuse, stop.clone());
+        let refuse = tongues::refuse;
+        let serving = peer::upload::serve(listeners, policy, manners, served, observer, refuse, stop.clone());
         Ok(Self { port, stopper, stop, serving: tokio::spawn(serving) })
     }
 

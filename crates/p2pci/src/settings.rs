@@ -83,6 +83,29 @@ impl FromStr for From {
     }
 }
 
+/// How long to go on serving: `DURATION` or `forever`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeedTime {
+    /// So long.
+    For(std::time::Duration),
+    /// Until Ctrl+C.
+    Forever,
+}
+
+impl FromStr for SeedTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "forever" => Ok(Self::Forever),
+            text => {
+                let sentence = || format!("'{text}' is no time; write one such as 90s or 2h, or forever");
+                humantime::parse_duration(text).map(Self::For).map_err(|_| sentence())
+            }
+        }
+    }
+}
+
 /// An upload port, or a range of them: `N` or `A-B`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
@@ -209,6 +232,13 @@ mod tests {
         for bad in ["", "0", "K", "-1", "1.5M", "10T", "99999999999999G", "10MB"] {
             assert!(rate(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn serving_goes_on_for_a_time_or_forever() {
+        assert_eq!("forever".parse(), Ok(SeedTime::Forever));
+        assert_eq!("2m".parse(), Ok(SeedTime::For(std::time::Duration::from_secs(120))));
+        assert!("".parse::<SeedTime>().is_err() && "5".parse::<SeedTime>().is_err());
     }
 
     #[test]

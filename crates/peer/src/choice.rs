@@ -6,7 +6,7 @@
 
 use proto::value::digest::Digest;
 use proto::value::host::PeerAddr;
-use proto::wire::v11::body::{Speaks, Variant};
+use proto::wire::v11::body::{Source, Speaks, Variant};
 
 /// What to do about a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Content {
     pub rfc: Option<u32>,
     /// Peers that speak 1.1 and have all of it, each once, in the index's order.
     pub sources: Vec<PeerAddr>,
+    /// Those that have a part of it.
+    pub partial: Vec<PeerAddr>,
 }
 
 /// Decides. `wanted` is the hash that the user named, if one.
@@ -80,8 +82,8 @@ fn distinct_names(variants: &[&Variant]) -> Vec<String> {
 
 fn content(variant: &Variant) -> Option<Content> {
     let Variant { hash, size, name, rfc, .. } = variant;
-    let sources = peers(variant, Speaks::V1_1);
-    Some(Content { hash: (*hash)?, size: *size, name: name.clone(), rfc: *rfc, sources })
+    let (sources, partial) = (peers(variant, Speaks::V1_1, false), peers(variant, Speaks::V1_1, true));
+    Some(Content { hash: (*hash)?, size: *size, name: name.clone(), rfc: *rfc, sources, partial })
 }
 
 fn is_hashing(variant: &Variant) -> bool {
@@ -95,19 +97,21 @@ fn hashing(variants: &[Variant]) -> Choice {
     let name = hashing.iter().find_map(|variant| variant.name.clone()).unwrap_or_default();
     Choice::Hashing {
         name,
-        sources: hashing.iter().flat_map(|variant| peers(variant, Speaks::V1_1)).collect(),
+        sources: hashing.iter().flat_map(|variant| peers(variant, Speaks::V1_1, false)).collect(),
     }
 }
 
 fn unverified(variants: &[Variant]) -> Choice {
-    let sources: Vec<PeerAddr> = variants.iter().flat_map(|variant| peers(variant, Speaks::V1_0)).collect();
+    let sources: Vec<PeerAddr> =
+        variants.iter().flat_map(|variant| peers(variant, Speaks::V1_0, false)).collect();
     if sources.is_empty() { Choice::Nobody } else { Choice::Unverified(sources) }
 }
 
-/// Those who have all of a variant and speak this, each once.
-fn peers(variant: &Variant, speaks: Speaks) -> Vec<PeerAddr> {
+/// Those who have all of a variant, or a part, and speak this, each once.
+fn peers(variant: &Variant, speaks: Speaks, is_partial: bool) -> Vec<PeerAddr> {
     let mut peers = Vec::new();
-    for source in variant.sources.iter().filter(|source| source.speaks == speaks && !source.partial) {
+    let wanted = |source: &&Source| source.speaks == speaks && source.partial == is_partial;
+    for source in variant.sources.iter().filter(wanted) {
         if let Some(peer) = source.peer().filter(|peer| !peers.contains(peer)) {
             peers.push(peer);
         }

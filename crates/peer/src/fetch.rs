@@ -7,6 +7,7 @@
 //! * `http`: what is asked and what may be answered; `talk`: the conversation; `source` asks it for what the transfer wants.
 //! * `crew`: the sources of one transfer.
 //! * `proof`: the size and the block list, from the first source that can prove them.
+//! * `haves`: asks sources that have a part what that is.
 //! * `drive`: the loop around the plan.
 //! * `writer`: verifies blocks and writes them, on a thread of its own.
 //! * `many`: many small files.
@@ -26,6 +27,7 @@ use proto::value::host::PeerAddr;
 use crate::download::Timing;
 use crate::landing::LandingError;
 use crate::limit::RateLimit;
+use crate::swarm::Joining;
 use crate::words;
 
 pub use many::{Finished, fetch_many};
@@ -33,6 +35,7 @@ pub use many::{Finished, fetch_many};
 mod buffers;
 mod crew;
 mod drive;
+mod haves;
 mod http;
 mod many;
 
@@ -51,6 +54,10 @@ pub struct Request {
     pub size: Option<u64>,
     /// Who has it. Each one is asked once, in this order, at most [`proto::limits::SOURCES_MAX`] of them.
     pub sources: Vec<PeerAddr>,
+    /// Who has a part of it; asked for what they say that they have.
+    pub partial: Vec<PeerAddr>,
+    /// Where it takes part, so that others learn of it and it of others. Files of one block never do.
+    pub joining: Option<Joining>,
     /// Where it is to go; the folder must be there.
     pub target: PathBuf,
     /// Another file of that name may be replaced.
@@ -246,6 +253,9 @@ pub enum FetchError {
         /// Each one said that it does not have the file.
         not_found: bool,
     },
+    /// Those who are left do not have all of it.
+    #[error("those who are there do not have all of it")]
+    Starved,
     /// The file is larger than any that is fetched.
     #[error("the file has {size} bytes, and at most {FILE_BYTES_MAX} are fetched")]
     TooLarge {
@@ -314,7 +324,7 @@ impl FetchError {
     /// Whether other sources, or the same ones later, may do better; else the fault is on our side.
     #[must_use]
     pub fn is_source_fault(&self) -> bool {
-        matches!(self, Self::NoSource | Self::AllFailed { .. } | Self::TooLarge { .. })
+        matches!(self, Self::NoSource | Self::AllFailed { .. } | Self::Starved | Self::TooLarge { .. })
     }
 }
 

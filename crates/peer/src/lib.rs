@@ -10,6 +10,7 @@
 //! * [`registrar`]: keeps the index told about everything that is shared.
 //! * [`download`]: fetches a file from a peer, whole or not at all.
 //! * [`fetch`]: fetches a file by its hash: verified, from several peers, continued where it stopped.
+//! * [`offer`]: what a download hands on; [`swarm`]: how others learn of it, and it of them.
 //! * [`limit`]: how fast bytes may go.
 //! * [`notice`]: what a peer tells whoever runs it.
 
@@ -22,9 +23,11 @@ mod landing;
 pub mod limit;
 pub mod link;
 pub mod notice;
+pub mod offer;
 mod patience;
 pub mod query;
 pub mod registrar;
 pub mod shares;
+pub mod swarm;
 pub mod upload;
 mod words;

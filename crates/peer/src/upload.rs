@@ -23,6 +23,15 @@ pub mod http;
 mod places;
 mod session;
 
+/// What is handed out.
+#[derive(Clone)]
+pub struct Served {
+    /// In P2P-CI/1.0: what has a number.
+    pub shares: Arc<ShareTable>,
+    /// In HTTP.
+    pub content: Arc<dyn Content>,
+}
+
 /// What the sessions of one upload server have in common.
 struct Uploads {
     shares: Arc<ShareTable>,
@@ -41,13 +50,14 @@ impl AcceptObserver for Door {
     }
 }
 
-/// Serves the shared files until `stop`; running uploads then have [`Policy::drain`] to end. A connection that speaks TLS is
-/// handed to `fallback`. At most [`UPLOADS_MAX`] files travel at once, [`UPLOADS_PER_ADDRESS`] of them to one address; more wait.
+/// Serves until `stop`; running uploads then have [`Policy::drain`] to end. A
+/// connection that speaks TLS is handed to `fallback`. At most [`UPLOADS_MAX`] files travel at once, [`UPLOADS_PER_ADDRESS`] of them
+/// to one address; more wait.
 pub async fn serve<H, F>(
     listeners: Listeners,
     policy: Policy,
     manners: Manners,
-    shares: Arc<ShareTable>,
+    served: Served,
     observer: Arc<dyn Observer>,
     fallback: H,
     stop: StopSignal,
@@ -55,9 +65,9 @@ pub async fn serve<H, F>(
     H: Fn(Incoming) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
+    let Served { shares, content } = served;
     let door = Arc::new(Door(Arc::clone(&observer)));
     let places = Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS, manners.limit.clone()));
-    let content = Arc::clone(&shares) as Arc<dyn Content>;
     let http = HttpUploads::sharing(content, Arc::clone(&observer), Arc::clone(&places), manners);
     let uploads = Arc::new(Uploads { shares, observer, places, http });
     let stopping = stop.clone();

@@ -218,6 +218,31 @@ pub const DOWNLOAD_RATE_WINDOW: Duration = Duration::from_secs(60);
 pub const SOURCE_BLOCKS_OUTSTANDING: u32 = 4;
 /// A source of a verified download that brings nothing for this long is stalled: what it owes is asked of others too.
 pub const SOURCE_STALLED: Duration = Duration::from_secs(2);
+/// The same in a swarm, where a source has others to serve as well and plans change often.
+pub const SWARM_BLOCKS_OUTSTANDING: u32 = 3;
+/// A source in a swarm that takes longer for a block is asked for one at a time.
+pub const SWARM_SLOW: Duration = Duration::from_millis(300);
+/// In a swarm a source that has the whole file is asked for what others have or await only after it was idle for this long: what it
+/// sends should be what nobody else can.
+pub const SWARM_SPARE: Duration = Duration::from_secs(1);
+/// That a block is on its way to somebody is believed for so many times as long as a block takes.
+pub const SWARM_BELIEVED: u32 = 4;
+/// Blocks that are looked at in order to find the rarest.
+pub const RAREST_OF: usize = 256;
+/// A download in a swarm that nobody can go on with is given up after this time.
+pub const SWARM_STARVED: Duration = Duration::from_secs(60);
+/// How long an answer about what a downloader has may wait for news.
+pub const HAVE_WAIT: Duration = Duration::from_secs(5);
+/// Pause between two such questions to one peer.
+pub const HAVE_PAUSE: Duration = Duration::from_millis(10);
+/// How long a download that has lost all its sources waits for another one, where others may learn of it.
+pub const SWARM_ALONE: Duration = Duration::from_secs(1);
+/// Changes that a downloader keeps for those who ask what is new.
+pub const HAVE_CHANGES_HELD: usize = 4096;
+/// Runs of blocks in one answer about what a downloader has.
+pub const HAVE_RUNS_MAX: usize = 8192;
+/// Longest such answer that is read, in bytes.
+pub const HAVE_BYTES_MAX: u64 = 1024 * 1024;
 /// Sources of one verified download that are connected at once; more wait for their turn.
 pub const SOURCES_AT_ONCE: usize = 12;
 /// Blocks of 1 MiB of one verified download that are held in memory. Each connected source can hold one while it comes; the
@@ -260,6 +285,8 @@ const _: () = {
     assert!(QUERY_BYTES_MAX * 3 < LINE_BYTES_MAX, "a query, percent-encoded, must fit a line");
     assert!(SEARCH_TEXT_WORDS_MAX <= u8::MAX as usize, "a text's words are counted in a byte");
     assert!(SEARCH_FOUND_MAX <= LIST_PAGE_MAX, "what a query finds may be asked for in one page");
+    assert!(HAVE_WAIT.as_secs() * 2 <= DOWNLOAD_FIRST_BYTE.as_secs(), "who waits must not be taken for dead");
+    assert!((HAVE_RUNS_MAX * 24 + HAVE_CHANGES_HELD * 24) as u64 <= HAVE_BYTES_MAX);
     assert!(SOURCES_AT_ONCE < BLOCKS_HELD, "sources must not hold every block while none gets to the disk");
     assert!(API_PAGE_MAX <= LIST_PAGE_MAX);
     assert!(EVENT_FRAME.as_millis() <= SAMPLE_EVERY.as_millis());

@@ -3,6 +3,7 @@
 mod place;
 mod progress;
 mod resolve;
+mod seeding;
 mod unverified;
 mod verified;
 pub mod wanted;
@@ -19,6 +20,7 @@ use proto::wire::v11::body::Variant;
 use proto::wire::v11::request::Target;
 
 use self::place::Place;
+use self::seeding::Seeding;
 use self::wanted::Wanted;
 use crate::cli::Get;
 use crate::exit::{Code, Failure};
@@ -32,6 +34,7 @@ struct Context<'a> {
     rates: Rates,
     /// Where sources may be; known when an index has answered.
     reach: OnceLock<Reach>,
+    seeding: Seeding,
 }
 
 /// Fetches each target. A target that fails does not keep the next ones from being fetched; the first failure is the command's.
@@ -46,7 +49,13 @@ pub async fn run(args: Get, out: Out) -> Result<(), Failure> {
     if several && (args.sha256.is_some() || args.hash.is_some()) {
         return Err(Failure::new(Code::Usage, "--hash and --sha256 are about one file; name one TARGET"));
     }
-    let context = Context { args: &args, out, rates: Rates::from(&args.limits), reach: OnceLock::new() };
+    let context = Context {
+        args: &args,
+        out,
+        rates: Rates::from(&args.limits),
+        reach: OnceLock::new(),
+        seeding: Seeding::default(),
+    };
     let mut first = None;
     for wanted in &wanted {
         let fetched = match wanted {
@@ -56,7 +65,9 @@ pub async fn run(args: Get, out: Out) -> Result<(), Failure> {
         };
         context.note_failure(fetched, &mut first);
     }
-    first.map_or(Ok(()), Err)
+    first.map_or(Ok(()), Err)?;
+    context.seeding.go_on(args.seed_time, out).await;
+    Ok(())
 }
 
 impl Context<'_> {
@@ -146,7 +157,7 @@ impl Context<'_> {
     }
 
     async fn fetch_verified(&self, content: &Content, place: Place) -> Result<(), Failure> {
-        match content.sources.is_empty() {
+        match content.sources.is_empty() && content.partial.is_empty() {
             true => Err(Failure::new(
                 Code::NotFound,
                 format!("nobody has all of {} at the moment; try again", content.hash),

@@ -25,6 +25,7 @@ mod readme;
 mod resume;
 mod server_flags;
 mod share;
+mod swarm;
 mod transcripts;
 mod v11;
 mod watch;

@@ -3,14 +3,17 @@
 use std::collections::HashSet;
 
 use proto::limits::{SOURCES_AT_ONCE, SOURCES_MAX};
+use proto::transfer::have::Have;
 use proto::transfer::plan::SourceId;
 use proto::value::host::PeerAddr;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::buffers::Buffers;
+use super::haves;
 use super::source::{self, Common, Told, Wish};
 use super::{Event, FetchError, Progress, Request, SourceFault, SourceReport};
+use crate::swarm::Other;
 
 /// What sources told and the transfer did not take yet.
 const TOLD_HELD: usize = 64;
@@ -24,12 +27,18 @@ pub(super) struct Crew<'a> {
     members: Vec<Member>,
     tasks: JoinSet<()>,
     last_fault: Option<(PeerAddr, SourceFault)>,
+    /// The number by which others know us; 0 where they do not.
+    own: u64,
     /// So far, whoever failed said that it does not have the file.
     not_found: bool,
 }
 
 struct Member {
     peer: PeerAddr,
+    /// It has only what it tells.
+    is_partial: bool,
+    /// What it told before anybody could take it in.
+    told: Vec<Have>,
     state: State,
     bytes: u64,
     fault: Option<String>,
@@ -39,11 +48,17 @@ enum State {
     Waiting,
     Here {
         wishes: Sender<Wish>,
-        task: AbortHandle,
+        tasks: Vec<AbortHandle>,
         /// What it says; `None` while it has not answered.
         size: Option<u64>,
     },
     Gone,
+}
+
+impl Member {
+    fn new(peer: PeerAddr, is_partial: bool) -> Self {
+        Self { peer, is_partial, told: Vec::new(), state: State::Waiting, bytes: 0, fault: None }
+    }
 }
 
 impl<'a> Crew<'a> {
@@ -55,18 +70,21 @@ impl<'a> Crew<'a> {
             timing: request.timing,
             limit: request.limit.clone(),
             buffers: Buffers::new(),
+            is_swarm: request.joining.is_some(),
             told,
         };
         let mut seen = HashSet::new();
-        let peers = request.sources.iter().filter(|peer| seen.insert(*peer)).take(SOURCES_MAX);
-        let members =
-            peers.map(|peer| Member { peer: peer.clone(), state: State::Waiting, bytes: 0, fault: None });
+        let known = request.sources.iter().map(|peer| (peer, false));
+        let known = known.chain(request.partial.iter().map(|peer| (peer, true)));
+        let known = known.filter(|(peer, _)| seen.insert(*peer)).take(SOURCES_MAX);
+        let members = known.map(|(peer, is_partial)| Member::new(peer.clone(), is_partial));
         let mut crew = Self {
             progress,
             common,
             members: members.collect(),
             tasks: JoinSet::new(),
             last_fault: None,
+            own: request.joining.as_ref().map_or(0, |joining| joining.swarm.offers().peer()),
             not_found: true,
         };
         crew.connect();
@@ -105,6 +123,56 @@ impl<'a> Crew<'a> {
         }
     }
 
+    /// Another source became known.
+    pub(super) fn add(&mut self, other: Other) {
+        let Other { peer, is_partial } = other;
+        if self.members.len() < SOURCES_MAX && !self.members.iter().any(|member| member.peer == peer) {
+            self.members.push(Member::new(peer, is_partial));
+            self.connect();
+        }
+    }
+
+    /// The source told what it has, before there is a plan.
+    pub(super) fn heard(&mut self, id: SourceId, have: Have) {
+        if self.is_own(&have) {
+            return self.dismiss(id);
+        }
+        self.set_size(id, have.size);
+        if let Some(member) = self.members.get_mut(id.0 as usize) {
+            if have.whole {
+                member.told.clear();
+            }
+            member.told.push(have);
+        }
+    }
+
+    /// What it told so far, of a source that has only a part.
+    pub(super) fn part_of(&mut self, id: SourceId) -> Option<Vec<Have>> {
+        let member = self.members.get_mut(id.0 as usize).filter(|member| member.is_partial)?;
+        Some(std::mem::take(&mut member.told))
+    }
+
+    pub(super) fn size_of(&self, id: SourceId) -> Option<u64> {
+        match self.members.get(id.0 as usize)?.state {
+            State::Here { size, .. } => size,
+            State::Waiting | State::Gone => None,
+        }
+    }
+
+    /// This is what we tell ourselves.
+    pub(super) fn is_own(&self, have: &Have) -> bool {
+        self.own != 0 && have.peer == self.own
+    }
+
+    /// Leaves a source that is none, without a word.
+    pub(super) fn dismiss(&mut self, id: SourceId) {
+        let Some(member) = self.members.get_mut(id.0 as usize) else { return };
+        if let State::Here { tasks, .. } = std::mem::replace(&mut member.state, State::Gone) {
+            tasks.iter().for_each(AbortHandle::abort);
+        }
+        self.connect();
+    }
+
     pub(super) fn wish(&self, id: SourceId, wish: Wish) {
         if let Some(Member { state: State::Here { wishes, .. }, .. }) = self.members.get(id.0 as usize) {
             // A task that ended has told why, or will.
@@ -136,9 +204,12 @@ impl<'a> Crew<'a> {
     /// Leaves a source, and connects to the next one.
     pub(super) fn leave(&mut self, id: SourceId, fault: SourceFault) {
         let Some(member) = self.members.get_mut(id.0 as usize) else { return };
-        let State::Here { task, .. } = std::mem::replace(&mut member.state, State::Gone) else { return };
-        task.abort();
-        self.progress.tell(Event::Left { peer: &member.peer, fault: &fault });
+        let State::Here { tasks, .. } = std::mem::replace(&mut member.state, State::Gone) else { return };
+        tasks.iter().for_each(AbortHandle::abort);
+        // Who only downloads may go as soon as it has what it wants.
+        if !member.is_partial || fault.is_lie() {
+            self.progress.tell(Event::Left { peer: &member.peer, fault: &fault });
+        }
         member.fault = Some(fault.to_string());
         self.not_found &= matches!(fault, SourceFault::NotThere);
         self.last_fault = Some((member.peer.clone(), fault));
@@ -159,7 +230,12 @@ impl<'a> Crew<'a> {
     }
 
     pub(super) fn reports(&self) -> Vec<SourceReport> {
-        let asked = self.members.iter().filter(|member| !matches!(member.state, State::Waiting));
+        let was_asked = |member: &&Member| match member.state {
+            State::Waiting => false,
+            State::Here { .. } => true,
+            State::Gone => member.fault.is_some(),
+        };
+        let asked = self.members.iter().filter(was_asked);
         let report = |member: &Member| SourceReport {
             peer: member.peer.clone(),
             bytes: member.bytes,
@@ -173,8 +249,14 @@ impl<'a> Crew<'a> {
         let waiting = self.members.iter_mut().zip(0..).filter(|(m, _)| matches!(m.state, State::Waiting));
         for (member, id) in waiting.take(SOURCES_AT_ONCE.saturating_sub(here)) {
             let (wishes, wished) = channel(WISHES_HELD);
-            let run = source::run(SourceId(id), member.peer.clone(), self.common.clone(), wished);
-            member.state = State::Here { wishes, task: self.tasks.spawn(run), size: None };
+            let (id, peer) = (SourceId(id), member.peer.clone());
+            let mut tasks = Vec::new();
+            if member.is_partial {
+                tasks.push(self.tasks.spawn(haves::run(id, peer.clone(), self.common.clone())));
+            }
+            let run = source::run(id, peer, member.is_partial, self.common.clone(), wished);
+            tasks.push(self.tasks.spawn(run));
+            member.state = State::Here { wishes, tasks, size: None };
         }
     }
 }

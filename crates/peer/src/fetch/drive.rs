@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use proto::limits::{FILE_BYTES_MAX, SOURCE_STALLED};
+use proto::limits::{FILE_BYTES_MAX, SOURCE_STALLED, SWARM_ALONE};
 use proto::transfer::blocks::Layout;
+use proto::transfer::have::Have;
 use proto::transfer::plan::{self, Action, Pace, Plan, SourceId};
 use tokio::sync::mpsc::Receiver;
 
@@ -16,6 +17,7 @@ use super::source::{Told, Wish};
 use super::writer::{Verdict, Writer};
 use super::{Event, FetchError, Fetched, Outcome, Progress, Request, SourceFault};
 use crate::files::on_disk;
+use crate::swarm::{Joined, Joining, Other};
 
 /// How long a download of our own that was just given up may hold its part: it writes its last block.
 const BUSY_TRIES: u32 = 10;
@@ -70,29 +72,45 @@ async fn from_sources(
     progress: &dyn Progress,
 ) -> Result<Fetched, FetchError> {
     let (mut crew, mut told) = Crew::new(request, progress);
-    let Proven { list, last } = prove(request.hash, partial.proven(), &mut crew, &mut told).await?;
+    let Proven { list, last, end } = prove(request.hash, partial.proven(), &mut crew, &mut told).await?;
     let layout = list.layout();
     let against = std::sync::Arc::clone(&list);
     let keep_free_percent = request.keep_free_percent;
-    let (open, there) = on_disk(move || partial.open(&against, keep_free_percent)).await?;
+    let (open, shared, there) = on_disk(move || {
+        let (open, there) = partial.open(&against, keep_free_percent)?;
+        let shared = open.shared().ok();
+        Ok((open, shared, there))
+    })
+    .await?;
     let resumed: u64 = there.iter().map(|block| layout.block_len(block)).sum();
     progress.tell(Event::Begins { hash: request.hash, bytes: layout.size(), resumed });
-    let pace = Pace { rate_window: request.timing.rate_window, stalled: SOURCE_STALLED };
+    let pace = Pace { rate_window: request.timing.rate_window, ..Pace::default() };
+    let joining = request.joining.as_ref().filter(|_| layout.blocks() > 1);
+    let joined = joining.zip(shared).map(|(Joining { swarm, name }, part)| {
+        swarm.join(swarm.offers().begin(part, &list, there.clone(), end), name)
+    });
+    // Others must not take a block for ours that the plan takes for theirs.
+    let seed = joining.map_or_else(|| fastrand::u64(..), |joining| joining.swarm.offers().peer());
     let mut transfer = Transfer {
         crew,
         told,
-        plan: Plan::new(layout, there.clone(), pace, fastrand::u64(..)),
+        plan: Plan::new(layout, there.clone(), pace, seed),
         layout,
         writer: Writer::start(open, list, there),
+        joined,
+        alone_since: None,
         complete: false,
     };
     let ended = transfer.run(last).await;
-    let Transfer { crew, writer, .. } = transfer;
+    let Transfer { crew, writer, joined, .. } = transfer;
     let open = writer.end().await;
     ended.map_err(|end| end.into_error(request))?;
     let open = open.expect("a transfer that is done has written its blocks");
     let check = request.check.clone();
     let outcome = on_disk(move || open.finish(check.as_ref())).await?;
+    if let Some(joined) = joined {
+        joined.complete();
+    }
     Ok(Fetched {
         path: request.target.clone(),
         bytes: layout.size(),
@@ -124,6 +142,9 @@ struct Transfer<'a> {
     plan: Plan,
     layout: Layout,
     writer: Writer,
+    joined: Option<Joined>,
+    /// Since when there has been no source.
+    alone_since: Option<Instant>,
     /// The plan knows that nobody else will join.
     complete: bool,
 }
@@ -132,6 +153,7 @@ struct Transfer<'a> {
 enum Happened {
     Told(Told),
     Verdict(Verdict),
+    Other(Other),
     Tick,
 }
 
@@ -181,9 +203,20 @@ impl Transfer<'_> {
                 None => std::future::pending().await,
             }
         };
+        let other = async {
+            let heard = match &mut self.joined {
+                Some(joined) => joined.others.recv().await,
+                None => None,
+            };
+            match heard {
+                Some(other) => Happened::Other(other),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             verdict = verdict => verdict,
             told = told => told,
+            other = other => other,
             () = tokio::time::sleep(SOURCE_STALLED / 4) => Happened::Tick,
         }
     }
@@ -195,12 +228,19 @@ impl Transfer<'_> {
                 if !self.plan.verified().contains(block) {
                     self.crew.verified(id, self.layout.block_len(block));
                 }
+                if let Some(joined) = &self.joined {
+                    joined.offer.verified(block);
+                }
                 self.on(plan::Event::Verified(id, block))
             }
             Happened::Verdict(Verdict::Wrong(id, block)) => {
                 self.leave(id, SourceFault::WrongBlock { block }, plan::Event::Wrong(id, block))
             }
             Happened::Verdict(Verdict::Disk(error)) => ControlFlow::Break(Err(Broken::Disk(error))),
+            Happened::Other(other) => {
+                self.crew.add(other);
+                ControlFlow::Continue(())
+            }
             Happened::Tick => self.on(plan::Event::Tick),
         }
     }
@@ -211,6 +251,7 @@ impl Transfer<'_> {
                 self.crew.set_size(id, said);
                 self.join(id, said)
             }
+            Told::Have(id, have) => self.part_told(id, have),
             Told::Bytes(id, bytes) => {
                 self.crew.came(id, bytes);
                 self.on(plan::Event::Bytes(id, bytes))
@@ -238,7 +279,24 @@ impl Transfer<'_> {
             return self.leave(id, SourceFault::OtherSize { said }, plan::Event::Left(id));
         }
         self.crew.joined(id);
-        self.on(plan::Event::Joined(id))
+        let Some(part) = self.crew.part_of(id) else { return self.on(plan::Event::Joined(id)) };
+        self.on(plan::Event::JoinedPartial(id))?;
+        part.into_iter().try_for_each(|have| self.on(plan::Event::Told(id, have)))
+    }
+
+    fn part_told(&mut self, id: SourceId, have: Have) -> Flow {
+        let said = have.size;
+        match self.crew.size_of(id) {
+            _ if !self.crew.is_here(id) => ControlFlow::Continue(()),
+            None => {
+                self.crew.heard(id, have);
+                self.join(id, said)
+            }
+            Some(_) if said != self.layout.size() => {
+                self.leave(id, SourceFault::OtherSize { said }, plan::Event::Left(id))
+            }
+            Some(_) => self.on(plan::Event::Told(id, have)),
+        }
     }
 
     fn leave(&mut self, id: SourceId, fault: SourceFault, event: plan::Event) -> Flow {
@@ -251,19 +309,32 @@ impl Transfer<'_> {
         if self.complete || !self.crew.is_complete() {
             return ControlFlow::Continue(());
         }
+        if self.joined.is_some() {
+            let now = Instant::now();
+            self.alone_since = self.crew.is_empty().then(|| self.alone_since.unwrap_or(now));
+            let is_alone = |since: Instant| now.saturating_duration_since(since) >= SWARM_ALONE;
+            if !self.alone_since.is_some_and(is_alone) {
+                return ControlFlow::Continue(());
+            }
+        }
         self.complete = true;
         self.on(plan::Event::NoMoreSources)
     }
 
     /// Tells the plan, and does what it says.
     fn on(&mut self, event: plan::Event) -> Flow {
-        for action in self.plan.on(event, Instant::now()) {
+        let actions = self.plan.on(event, Instant::now());
+        if let Some(joined) = &self.joined {
+            joined.offer.await_only(self.plan.coming());
+        }
+        for action in actions {
             match action {
                 Action::Fetch(id, run) => self.crew.wish(id, Wish::Blocks(self.layout, run)),
                 Action::Drop(id) => self.crew.leave(id, SourceFault::TooSlow),
                 // It was left when the block turned out to be wrong.
                 Action::Ban(_) => {}
                 Action::Done => return ControlFlow::Break(Ok(())),
+                Action::Starved => return ControlFlow::Break(Err(Broken::Failed(FetchError::Starved))),
                 Action::Failed => return ControlFlow::Break(Err(Broken::Failed(self.crew.failed()))),
             }
         }

@@ -158,6 +158,11 @@ pub(super) struct Open {
 }
 
 impl Open {
+    /// The part, for those who read from it.
+    pub(super) fn shared(&self) -> io::Result<File> {
+        self.part.try_clone()
+    }
+
     /// Writes a verified block.
     pub(super) fn put(&mut self, block: u32, bytes: &[u8]) -> io::Result<()> {
         let Some(range) = self.layout.range(block) else { return Err(io::ErrorKind::InvalidInput.into()) };

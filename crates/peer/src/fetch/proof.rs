@@ -1,13 +1,14 @@
 //! The size and the block list of a file, from the first source that can prove them.
 //!
 //! A size is only a claim until the last block verifies, so whoever claims it has to bring the list and that block; if they
-//! do not fit, that one source lied. A download that goes on has had that proof: there the list is enough.
+//! do not fit, that one source lied. In a swarm the end of that block is enough. A download that goes on has had that proof: there the list is enough.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use proto::limits::SOURCE_STALLED;
 use proto::transfer::blocks::{BlockList, Layout};
+use proto::transfer::end;
 use proto::transfer::plan::SourceId;
 use proto::value::digest::Digest;
 use tokio::sync::mpsc::Receiver;
@@ -23,6 +24,8 @@ pub(super) struct Proven {
     pub(super) list: Arc<BlockList>,
     /// The last block and who gave it; none of an empty file, or of one whose size was proven before.
     pub(super) last: Option<(SourceId, Buffer)>,
+    /// What proves the size to others, where it was given.
+    pub(super) end: Option<Vec<u8>>,
 }
 
 /// Asks one source after the other; also the next one when the last one takes its time. `known` is what was proven before.
@@ -39,11 +42,13 @@ pub(super) async fn prove(
         match tokio::time::timeout(SOURCE_STALLED / 4, told.recv()).await {
             Ok(Some(Told::Size(id, size))) => crew.set_size(id, size),
             Ok(Some(Told::Proof(id, proof))) => match on_disk(move || check(root, proof)).await {
-                Ok((list, last)) => {
-                    return Ok(Proven { list: Arc::new(list), last: last.map(|buffer| (id, buffer)) });
+                Ok((list, last, end)) => {
+                    let last = last.map(|buffer| (id, buffer));
+                    return Ok(Proven { list: Arc::new(list), last, end });
                 }
                 Err(fault) => crew.leave(id, fault),
             },
+            Ok(Some(Told::Have(id, have))) => crew.heard(id, have),
             Ok(Some(Told::Gone(id, fault))) => crew.leave(id, fault),
             Ok(Some(Told::Bytes(id, bytes))) => {
                 crew.came(id, bytes);
@@ -75,11 +80,16 @@ fn ask_next(known: Option<Layout>, crew: &mut Crew<'_>, asked: &mut Vec<(SourceI
     }
 }
 
-fn check(root: Digest, proof: Proof) -> Result<(BlockList, Option<Buffer>), SourceFault> {
+type Checked = (BlockList, Option<Buffer>, Option<Vec<u8>>);
+
+fn check(root: Digest, proof: Proof) -> Result<Checked, SourceFault> {
     let list = BlockList::check(root, proof.layout, &proof.list)?;
     let block = proof.layout.blocks().saturating_sub(1);
-    match &proof.last {
-        Some(buffer) if !list.verify(block, buffer.bytes()) => Err(SourceFault::WrongBlock { block }),
-        _ => Ok((list, proof.last)),
+    match (&proof.last, &proof.end) {
+        (_, Some(end)) if !end::check(&list, end) => {
+            Err(SourceFault::OtherSize { said: proof.layout.size() })
+        }
+        (Some(buffer), _) if !list.verify(block, buffer.bytes()) => Err(SourceFault::WrongBlock { block }),
+        _ => Ok((list, proof.last, proof.end)),
     }
 }

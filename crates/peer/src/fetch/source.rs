@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use proto::transfer::blocks::Layout;
+use proto::transfer::end::END_BYTES_MAX;
+use proto::transfer::have::Have;
 use proto::transfer::plan::SourceId;
 use proto::value::digest::Digest;
 use proto::value::host::PeerAddr;
@@ -21,7 +23,7 @@ const LIST_READ: u64 = 64 * 1024;
 /// What the transfer wants of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// The block list and the last block, which together prove the size; of a size that is proven the list alone.
+    /// The block list, and what proves the size with it; of a size that is proven the list alone.
     Proof { layout: Layout, is_proven: bool },
     /// A run of blocks.
     Blocks(Layout, Range<u32>),
@@ -36,6 +38,8 @@ pub(super) enum Told {
     Proof(SourceId, Proof),
     /// Bytes came.
     Bytes(SourceId, u64),
+    /// It has a part, and told what that is, or what is new.
+    Have(SourceId, Have),
     /// A block came whole.
     Block(SourceId, u32, Buffer),
     /// It is gone.
@@ -48,6 +52,8 @@ pub(super) struct Proof {
     pub(super) layout: Layout,
     pub(super) list: Vec<u8>,
     pub(super) last: Option<Buffer>,
+    /// Instead of the last block: see [`proto::transfer::end`].
+    pub(super) end: Option<Vec<u8>>,
 }
 
 /// What every source of a transfer is given.
@@ -57,6 +63,8 @@ pub(super) struct Common {
     pub(super) timing: Timing,
     pub(super) limit: RateLimit,
     pub(super) buffers: Buffers,
+    /// Where many begin at once, nobody asks for a block only to prove the size.
+    pub(super) is_swarm: bool,
     pub(super) told: Sender<Told>,
 }
 
@@ -65,6 +73,7 @@ pub(super) struct Common {
 enum Expected {
     Size,
     List { layout: Layout, is_proven: bool },
+    End(Layout),
     LastBlock(Layout),
     Blocks(Layout, Range<u32>),
 }
@@ -114,9 +123,16 @@ impl Meter for Teller {
     }
 }
 
-/// Serves the wishes of a transfer until it has none, or the source fails.
-pub(super) async fn run(id: SourceId, peer: PeerAddr, common: Common, wishes: Receiver<Wish>) {
-    let expected = VecDeque::from([Expected::Size]);
+/// Serves the wishes of a transfer until it has none, or the source fails. One that has only a part is not asked for the size: it
+/// tells that by itself.
+pub(super) async fn run(
+    id: SourceId,
+    peer: PeerAddr,
+    is_partial: bool,
+    common: Common,
+    wishes: Receiver<Wish>,
+) {
+    let expected = if is_partial { VecDeque::new() } else { VecDeque::from([Expected::Size]) };
     let (sent, list, fruitful) = (0, Vec::new(), false);
     let mut source = Source { id, peer, common, wishes, expected, sent, list, fruitful };
     loop {
@@ -155,6 +171,7 @@ impl Source {
         match self.expected.front().cloned() {
             Some(Expected::Size) => self.receive_size(talk).await,
             Some(Expected::List { layout, is_proven }) => self.receive_list(layout, is_proven, talk).await,
+            Some(Expected::End(layout)) => self.receive_end(layout, talk).await,
             Some(Expected::LastBlock(layout)) => self.receive_last(layout, talk).await,
             Some(Expected::Blocks(layout, run)) => self.receive_blocks(layout, run, talk).await,
             None => self.wait(talk).await,
@@ -202,6 +219,7 @@ impl Source {
         let (method, path, range) = match expected {
             Expected::Size => ("HEAD", "", None),
             Expected::List { .. } => ("GET", "/blocks", None),
+            Expected::End(_) => ("GET", "/end", None),
             Expected::LastBlock(layout) => ("GET", "", layout.span(&last_block(layout))),
             Expected::Blocks(layout, run) => ("GET", "", layout.span(run)),
         };
@@ -240,11 +258,35 @@ impl Source {
         }
         self.received();
         if layout.size() == 0 || is_proven {
-            return self.tell(Told::Proof(self.id, Proof { layout, list, last: None })).await;
+            return self.tell(Told::Proof(self.id, Proof { layout, list, last: None, end: None })).await;
         }
         self.list = list;
-        self.expected.push_back(Expected::LastBlock(layout));
+        self.expected.push_back(match self.common.is_swarm && layout.blocks() > 1 {
+            true => Expected::End(layout),
+            false => Expected::LastBlock(layout),
+        });
         Ok(())
+    }
+
+    /// Whoever does not know this question is asked for the last block.
+    async fn receive_end(&mut self, layout: Layout, talk: &mut Talk<Teller>) -> Result<(), End> {
+        let head = talk.head().await?;
+        let Ok(length) = http::whole(&head) else {
+            if !talk.skip(head.length).await? {
+                return Err(SourceFault::Status(head.status).into());
+            }
+            self.received();
+            self.expected.push_back(Expected::LastBlock(layout));
+            return Ok(());
+        };
+        if length > END_BYTES_MAX {
+            return Err(SourceFault::OtherBytes.into());
+        }
+        let mut end = vec![0; usize::try_from(length).unwrap_or(0)];
+        talk.fill(&mut end).await?;
+        self.received();
+        let list = std::mem::take(&mut self.list);
+        self.tell(Told::Proof(self.id, Proof { layout, list, last: None, end: Some(end) })).await
     }
 
     async fn receive_last(&mut self, layout: Layout, talk: &mut Talk<Teller>) -> Result<(), End> {
@@ -252,7 +294,7 @@ impl Source {
         http::check_range(&talk.head().await?, &layout, &last)?;
         let buffer = self.block(&layout, last.start, talk).await?;
         self.received();
-        let proof = Proof { layout, list: std::mem::take(&mut self.list), last: Some(buffer) };
+        let proof = Proof { layout, list: std::mem::take(&mut self.list), last: Some(buffer), end: None };
         self.tell(Told::Proof(self.id, proof)).await
     }
 

@@ -166,12 +166,17 @@ impl<M: Meter> Talk<M> {
         Ok(true)
     }
 
+    /// Nothing more is awaited for now.
+    pub(super) fn rest(&mut self) {
+        self.window = None;
+    }
+
     /// Waits until the source closes, or says something although nobody asked.
     pub(super) async fn idle(&mut self) -> SourceFault {
         if !self.carried().is_empty() {
             return SourceFault::OtherBytes;
         }
-        self.window = None;
+        self.rest();
         let mut byte = [0];
         loop {
             if let Err(error) = self.stream.readable().await {

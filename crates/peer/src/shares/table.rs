@@ -191,7 +191,11 @@ impl Table {
                 Target::File(name) => catalog.get(name)?,
                 Target::Rfc(number) => catalog.get(catalog.numbered(*number)?)?,
                 Target::Hash(hash) => catalog.get(catalog.first_named(hash)?)?,
-                Target::Blocks(_) | Target::Folder(_) | Target::Nothing => return None,
+                Target::Blocks(_)
+                | Target::End(_)
+                | Target::Have(..)
+                | Target::Folder(_)
+                | Target::Nothing => return None,
             };
             (Arc::clone(name), entry.clone())
         };

@@ -3,14 +3,17 @@
 //! Requests name a content, a name or a number; only an implementation of [`Content`] turns that into an open file. The server
 //! itself knows no path.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use proto::http::listing::Child;
 use proto::http::target::Target;
+use proto::transfer::blocks::Layout;
 use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 use proto::value::number::RfcNumber;
 
+use crate::offer::{Offer, end_of};
 use crate::shares::ShareTable;
 
 pub use crate::shares::Opened;
@@ -31,6 +34,19 @@ pub trait Content: Send + Sync {
     }
     /// What is in a folder; `None` where there is none of that name, or where folders are not told.
     fn children(&self, _folder: &str) -> Option<Vec<Child>> {
+        None
+    }
+    /// Whether these bytes of a file that [`Self::by_hash`] gives are there.
+    fn holds(&self, _digest: &Digest, _bytes: &Range<u64>) -> bool {
+        true
+    }
+    /// What proves the length of the file with this root; `None` also for one of at most one block.
+    fn end(&self, digest: &Digest) -> Option<Vec<u8>> {
+        let opened = self.by_hash(digest)?;
+        end_of(&opened.file, &Layout::new(opened.size)?)
+    }
+    /// The download of the file with this root, while not all of it is known to be there. Does not block.
+    fn offer(&self, _digest: &Digest) -> Option<Arc<Offer>> {
         None
     }
 }

@@ -20,10 +20,12 @@ use proto::http::host::OwnNames;
 use proto::http::refusal::Refusal;
 use proto::http::request::Request;
 use proto::http::status::Status;
+use proto::http::target::Target;
 use proto::limits::{
-    HTTP_IDLE, HTTP_TOGETHER, LINGER, UPLOAD_STALL, UPLOAD_TURN, UPLOADS_MAX, UPLOADS_PER_ADDRESS,
+    HAVE_WAIT, HTTP_IDLE, HTTP_TOGETHER, LINGER, UPLOAD_STALL, UPLOAD_TURN, UPLOADS_MAX, UPLOADS_PER_ADDRESS,
     WRITE_STALL,
 };
+use proto::value::digest::Digest;
 use tokio::io::ReadBuf;
 use tokio::task::spawn_blocking;
 
@@ -203,6 +205,9 @@ impl<'a> Session<'a> {
             false => Some(prepared::failed(Failure::Misdirected, &request, frame)),
         };
         let request = Arc::new(request);
+        if let Target::Have(digest, after) = request.target {
+            self.await_news(&digest, after).await?;
+        }
         let Prepared { head, body, status } = match at_once {
             Some(prepared) => prepared,
             None => self.prepare(&request, frame).await?,
@@ -220,6 +225,17 @@ impl<'a> Session<'a> {
         }
         self.idle_until = Instant::now() + HTTP_IDLE;
         if frame.keep_alive { Ok(()) } else { self.end().await }
+    }
+
+    /// Whoever asks what is new of a download waits until there is something.
+    async fn await_news(&mut self, digest: &Digest, after: Option<u64>) -> Result<(), End> {
+        let Some(offer) = self.uploads.content.offer(digest) else { return Ok(()) };
+        self.flush().await?;
+        tokio::select! {
+            () = offer.news(after) => Ok(()),
+            () = tokio::time::sleep(HAVE_WAIT) => Ok(()),
+            () = self.stop.stopped() => Err(End::Orderly),
+        }
     }
 
     async fn prepare(&self, request: &Arc<Request>, frame: Frame) -> Result<Prepared, End> {

@@ -31,6 +31,8 @@ async fn downloads_as_ordered() {
         keep_free_percent: 0,
         timing: patient(),
         limit: peer::limit::RateLimit::default(),
+        partial: Vec::new(),
+        joining: None,
         check: None,
     };
     let heard = Heard::default();

@@ -332,6 +332,8 @@ impl Place {
             keep_free_percent: 0,
             timing: patient(),
             limit: peer::limit::RateLimit::default(),
+            partial: Vec::new(),
+            joining: None,
             check: None,
         }
     }

@@ -14,6 +14,10 @@ pub enum Target {
     Hash(Digest),
     /// `/hash/HEX/blocks`: the block list of that file.
     Blocks(Digest),
+    /// `/hash/HEX/end`: what proves the length of that file.
+    End(Digest),
+    /// `/hash/HEX/have?after=N`: which of its blocks are there, or what is new since change N.
+    Have(Digest, Option<u64>),
     /// `/file/NAME`: the file of that name; always a valid [`FileName`].
     File(Box<str>),
     /// `/rfc/N`: the text of that number.
@@ -25,12 +29,15 @@ pub enum Target {
 }
 
 impl Target {
-    /// Reads a path that begins with `/`. A query is left out.
+    /// Reads a path that begins with `/`. A query is left out where it means nothing.
     pub(super) fn of_path(path: &str) -> Self {
-        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let after = || query.strip_prefix("after=").and_then(|number| number.parse().ok());
         let named = match path.split('/').collect::<Vec<_>>().as_slice() {
             ["", "hash", hex] => Digest::parse(hex.as_bytes()).map(Self::Hash),
             ["", "hash", hex, "blocks"] => Digest::parse(hex.as_bytes()).map(Self::Blocks),
+            ["", "hash", hex, "end"] => Digest::parse(hex.as_bytes()).map(Self::End),
+            ["", "hash", hex, "have"] => Digest::parse(hex.as_bytes()).map(|hash| Self::Have(hash, after())),
             ["", "rfc", number] => RfcNumber::parse(number.as_bytes()).ok().map(Self::Rfc),
             ["", ""] | ["", "file", ""] => Some(Self::Folder("".into())),
             ["", "file", .., ""] => path.strip_prefix("/file/").and_then(folder),
@@ -60,6 +67,8 @@ impl fmt::Display for Target {
         match self {
             Self::Hash(digest) => write!(f, "/hash/{digest}"),
             Self::Blocks(digest) => write!(f, "/hash/{digest}/blocks"),
+            Self::End(digest) => write!(f, "/hash/{digest}/end"),
+            Self::Have(digest, _) => write!(f, "/hash/{digest}/have"),
             Self::File(name) => write!(f, "/file/{}", percent_encode(name)),
             Self::Rfc(number) => write!(f, "/rfc/{number}"),
             Self::Folder(name) if name.is_empty() => f.write_str("/"),
@@ -80,6 +89,8 @@ mod tests {
             (format!("/hash/{hex}"), format!("/hash/{hex}")),
             (format!("/hash/{}", hex.to_uppercase()), format!("/hash/{hex}")),
             (format!("/hash/{hex}/blocks?x=/rfc/1"), format!("/hash/{hex}/blocks")),
+            (format!("/hash/{hex}/end"), format!("/hash/{hex}/end")),
+            (format!("/hash/{hex}/have?after=17"), format!("/hash/{hex}/have")),
             ("/rfc/123?".to_owned(), "/rfc/123".to_owned()),
             ("/file/a/b%20c".to_owned(), "/file/a/b%20c".to_owned()),
             ("/file/a%2Fb".to_owned(), "/file/a/b".to_owned()),
@@ -91,6 +102,11 @@ mod tests {
             ("/file/a%20b/c/".to_owned(), "/file/a%20b/c/".to_owned()),
         ] {
             assert_eq!(Target::of_path(&path).to_string(), shown, "{path}");
+        }
+        let digest = Digest::parse(hex.as_bytes()).unwrap();
+        for (query, after) in [("?after=17", Some(17)), ("", None), ("?after=-1", None), ("?x", None)] {
+            let path = format!("/hash/{hex}/have{query}");
+            assert_eq!(Target::of_path(&path), Target::Have(digest, after), "{path}");
         }
         for nothing in [
             "//",

@@ -9,12 +9,18 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use choose::Pick;
 use source::Source;
 
 use super::blocks::Layout;
+use super::have::Have;
 use super::runs::Runs;
-use crate::limits::{DOWNLOAD_RATE_WINDOW, SOURCE_BLOCKS_OUTSTANDING, SOURCE_STALLED};
+use crate::limits::{
+    DOWNLOAD_RATE_WINDOW, SOURCE_BLOCKS_OUTSTANDING, SOURCE_STALLED, SWARM_BELIEVED,
+    SWARM_BLOCKS_OUTSTANDING, SWARM_SLOW, SWARM_SPARE, SWARM_STARVED,
+};
 
+mod choose;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -24,10 +30,14 @@ mod tests;
 pub struct SourceId(pub u32);
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A source can be asked.
+    /// A source that has everything can be asked.
     Joined(SourceId),
+    /// A source that has only what it tells can be asked.
+    JoinedPartial(SourceId),
+    /// Such a source told what it has.
+    Told(SourceId, Have),
     /// A source is gone, for whatever reason.
     Left(SourceId),
     /// No further source will join.
@@ -55,6 +65,8 @@ pub enum Action {
     Done,
     /// Blocks are missing and nobody is left to ask.
     Failed,
+    /// Blocks are missing that those who are left do not have, and it has been so for too long.
+    Starved,
 }
 
 /// How long to wait for what.
@@ -64,11 +76,24 @@ pub struct Pace {
     pub stalled: Duration,
     /// A source that brings fewer than [`crate::limits::DOWNLOAD_RATE_MIN`] bytes a second over this time is dropped.
     pub rate_window: Duration,
+    /// A source in a swarm that has the whole file is asked for what others have or await only after it was idle for this long.
+    pub spare: Duration,
+    /// That a block is on its way to somebody is believed for so many times as long as a block takes from the source that we would
+    /// ask for it.
+    pub believed: u32,
+    /// Blocks that a source in a swarm is asked for in advance.
+    pub outstanding: u32,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { stalled: SOURCE_STALLED, rate_window: DOWNLOAD_RATE_WINDOW }
+        Self {
+            stalled: SOURCE_STALLED,
+            rate_window: DOWNLOAD_RATE_WINDOW,
+            spare: SWARM_SPARE,
+            believed: SWARM_BELIEVED,
+            outstanding: SWARM_BLOCKS_OUTSTANDING,
+        }
     }
 }
 
@@ -85,18 +110,34 @@ pub struct Plan {
     sources: BTreeMap<SourceId, Source>,
     closed: bool,
     over: bool,
+    /// How often a place was drawn.
+    drawn: u64,
+    /// Since when nobody has owed anything.
+    starved_since: Option<Instant>,
 }
 
 impl Plan {
-    /// For a file some of whose blocks may be there already. `seed` decides where each source begins.
+    /// For a file some of whose blocks may be there already. `seed` decides where each source begins, and is the number by which
+    /// others know us: [`super::have::Have::peer`].
     #[must_use]
     pub fn new(layout: Layout, verified: Runs, pace: Pace, seed: u64) -> Self {
         let mut missing = Runs::below(layout.blocks());
         for block in verified.iter() {
             missing.remove(block);
         }
-        let (asked, sources) = (BTreeMap::new(), BTreeMap::new());
-        Self { layout, pace, seed, missing, asked, verified, sources, closed: false, over: false }
+        Self {
+            layout,
+            pace,
+            seed,
+            missing,
+            asked: BTreeMap::new(),
+            verified,
+            sources: BTreeMap::new(),
+            closed: false,
+            over: false,
+            drawn: 0,
+            starved_since: None,
+        }
     }
 
     /// Blocks that are verified.
@@ -105,7 +146,13 @@ impl Plan {
         &self.verified
     }
 
-    /// Takes in what happened. After [`Action::Done`] and [`Action::Failed`] nothing more comes.
+    /// Blocks that are on their way from somebody who has everything. Others who are told of them need not ask for them too.
+    pub fn coming(&self) -> impl Iterator<Item = u32> {
+        let complete = |id: &SourceId| self.sources.get(id).is_some_and(|source| !source.is_partial());
+        self.asked.iter().filter(move |(_, askers)| askers.iter().any(complete)).map(|(block, _)| *block)
+    }
+
+    /// Takes in what happened. After [`Action::Done`], [`Action::Failed`] and [`Action::Starved`] nothing more comes.
     #[must_use]
     pub fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -113,7 +160,7 @@ impl Plan {
             self.apply(event, now, &mut actions);
             self.drop_slow(now, &mut actions);
             self.ask(now, &mut actions);
-            self.conclude(&mut actions);
+            self.conclude(now, &mut actions);
         }
         debug_assert!(self.is_partition(), "each block is in exactly one state");
         actions
@@ -122,8 +169,16 @@ impl Plan {
     fn apply(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
         match event {
             Event::Joined(id) => {
-                let begin = self.begin_of(id);
-                self.sources.entry(id).or_insert_with(|| Source::new(begin, now));
+                let begin = self.draw(u64::from(id.0));
+                self.sources.entry(id).or_insert_with(|| Source::complete(begin, now));
+            }
+            Event::JoinedPartial(id) => {
+                self.sources.entry(id).or_insert_with(|| Source::partial(0, now));
+            }
+            Event::Told(id, have) => {
+                if let Some(source) = self.sources.get_mut(&id) {
+                    source.told(&have, self.layout.blocks(), now);
+                }
             }
             Event::Left(id) => self.forget(id),
             Event::NoMoreSources => self.closed = true,
@@ -182,80 +237,70 @@ impl Plan {
     /// Gives work to everybody who has room for it.
     fn ask(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let stalled = self.pace.stalled;
-        let free =
-            self.sources.iter().filter(|(_, source)| source.room() > 0 && !source.is_stalled(stalled, now));
+        let is_swarm = self.sources.values().any(Source::is_partial);
+        let free = self.sources.iter().filter(|(_, source)| !source.is_stalled(stalled, now));
         for id in free.map(|(id, _)| *id).collect::<Vec<_>>() {
-            while let Some(run) = self.next_for(id, now) {
+            while self.room_of(id, is_swarm) > 0 {
+                let place = if is_swarm { self.draw_next() } else { 0 };
+                let pick = self.next_for(id, place, is_swarm, now);
+                let Some(source) = self.sources.get_mut(&id) else { break };
+                source.note_need(pick.as_ref().is_some_and(|pick| pick.is_needed), now);
+                let Some(Pick { run, .. }) = pick else { break };
+                source.owes(run.clone(), now);
                 for block in run.clone() {
                     self.asked.entry(block).or_default().push(id);
                     self.missing.remove(block);
-                }
-                if let Some(source) = self.sources.get_mut(&id) {
-                    source.owes(run.clone(), now);
                 }
                 actions.push(Action::Fetch(id, run));
             }
         }
     }
 
-    /// What this source is to be asked for next, if anything.
-    fn next_for(&self, id: SourceId, now: Instant) -> Option<Range<u32>> {
-        let source = self.sources.get(&id)?;
-        match self.missing.next_run(source.cursor(), source.room()) {
-            // Not one block at a time while more of the file is missing: half of the window is a request.
-            Some(_) if source.room() < SOURCE_BLOCKS_OUTSTANDING.div_ceil(2) => None,
-            Some(run) => Some(run),
-            None if source.room() > 0 => {
-                self.steal_for(id, source, now).map(|block| block..block.saturating_add(1))
-            }
-            None => None,
-        }
+    /// How many more blocks a source may be asked for.
+    fn room_of(&self, id: SourceId, is_swarm: bool) -> u32 {
+        let Some(source) = self.sources.get(&id) else { return 0 };
+        source.room(match is_swarm {
+            // A slow one is not idle for long between two blocks, and what it was asked for cannot be planned anew.
+            true if source.block_time().is_none_or(|time| time > SWARM_SLOW) => 1,
+            true => self.pace.outstanding,
+            false => SOURCE_BLOCKS_OUTSTANDING,
+        })
     }
 
-    /// At the end: a block that somebody else owes and that this source is likely to bring first.
-    fn steal_for(&self, id: SourceId, thief: &Source, now: Instant) -> Option<u32> {
-        let mut best = None;
-        for (block, askers) in &self.asked {
-            if askers.contains(&id) {
-                continue;
-            }
-            let waits =
-                askers.iter().filter_map(|asker| Some(self.wait_for(self.sources.get(asker)?, *block, now)));
-            let wait = waits.min().unwrap_or(Duration::MAX);
-            let own = thief.time_for(thief.owed_count().saturating_add(1), self.layout.block_len(*block));
-            // Twice: what is asked twice is paid twice.
-            if wait > own.saturating_mul(2) && best.is_none_or(|(longest, _)| wait > longest) {
-                best = Some((wait, *block));
-            }
-        }
-        best.map(|(_, block)| block)
-    }
-
-    /// How long it will take until this source has brought the block.
-    fn wait_for(&self, source: &Source, block: u32, now: Instant) -> Duration {
-        match source.is_stalled(self.pace.stalled, now) {
-            true => Duration::MAX,
-            false => source.time_for(source.place_of(block), self.layout.block_len(block)),
-        }
-    }
-
-    fn conclude(&mut self, actions: &mut Vec<Action>) {
-        if self.missing.is_empty() && self.asked.is_empty() {
-            self.over = true;
-            actions.push(Action::Done);
+    fn conclude(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let starves = self.asked.is_empty() && !self.sources.is_empty();
+        self.starved_since = self.starved_since.filter(|_| starves).or(starves.then_some(now));
+        let starved =
+            self.starved_since.is_some_and(|since| now.saturating_duration_since(since) >= SWARM_STARVED);
+        let end = if self.missing.is_empty() && self.asked.is_empty() {
+            Action::Done
         } else if self.closed && self.sources.is_empty() {
-            self.over = true;
-            actions.push(Action::Failed);
-        }
+            Action::Failed
+        } else if starved {
+            Action::Starved
+        } else {
+            return;
+        };
+        self.over = true;
+        actions.push(end);
     }
 
-    /// Sources begin at places that differ, so that they bring different blocks and none of them is asked for all.
-    fn begin_of(&self, id: SourceId) -> u32 {
+    /// Places differ, so that sources bring different blocks and none of them is asked for all.
+    fn draw_next(&mut self) -> u32 {
+        self.drawn = self.drawn.wrapping_add(1);
+        self.draw(u64::MAX.wrapping_sub(self.drawn))
+    }
+
+    fn draw(&self, number: u64) -> u32 {
         let mut random = [0; 8];
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.seed.to_le_bytes()).update(&id.0.to_le_bytes()).finalize_xof().fill(&mut random);
-        let begin = u64::from_le_bytes(random).checked_rem(u64::from(self.layout.blocks())).unwrap_or(0);
-        u32::try_from(begin).unwrap_or(0)
+        hasher
+            .update(&self.seed.to_le_bytes())
+            .update(&number.to_le_bytes())
+            .finalize_xof()
+            .fill(&mut random);
+        let place = u64::from_le_bytes(random).checked_rem(u64::from(self.layout.blocks())).unwrap_or(0);
+        u32::try_from(place).unwrap_or(0)
     }
 
     fn is_partition(&self) -> bool {

@@ -80,6 +80,37 @@ impl Runs {
         (run.start < end).then_some(run.start..end)
     }
 
+    /// Puts all blocks of a run in.
+    pub fn insert_run(&mut self, run: Range<u32>) {
+        // What lies within it or touches it becomes part of it.
+        let (mut start, mut end) = (run.start, run.end.min(u32::MAX.saturating_sub(1)));
+        if start >= end {
+            return;
+        }
+        let before = self.runs.range(..=start).next_back().map(as_range).filter(|run| run.end >= start);
+        start = before.map_or(start, |before| before.start);
+        while let Some(other) = self.runs.range(start..=end).next().map(as_range) {
+            end = end.max(other.end);
+            self.runs.remove(&other.start);
+            self.count = self.count.saturating_sub(len(&other));
+        }
+        self.count = self.count.saturating_add(len(&(start..end)));
+        self.runs.insert(start, end);
+    }
+
+    /// The runs in order.
+    pub fn runs(&self) -> impl Iterator<Item = Range<u32>> {
+        self.runs.iter().map(as_range)
+    }
+
+    /// All blocks in order, from `from` on and then from the beginning.
+    pub fn iter_from(&self, from: u32) -> impl Iterator<Item = u32> {
+        let here = self.run_of(from).map_or(from..from, |run| from..run.end);
+        let behind = self.runs.range(from.saturating_add(1)..).map(as_range);
+        let before = self.runs.range(..from).map(move |(start, end)| *start..(*end).min(from));
+        std::iter::once(here).chain(behind).chain(before).flatten()
+    }
+
     /// All blocks in order.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         self.runs.iter().flat_map(|(start, end)| *start..*end)
@@ -92,6 +123,10 @@ impl Runs {
 
 fn as_range((start, end): (&u32, &u32)) -> Range<u32> {
     *start..*end
+}
+
+fn len(run: &Range<u32>) -> u32 {
+    run.end.saturating_sub(run.start)
 }
 
 impl FromIterator<u32> for Runs {
@@ -121,6 +156,8 @@ mod tests {
                 }
                 prop_assert!(runs.iter().eq(model.iter().copied()));
                 prop_assert_eq!(runs.count() as usize, model.len());
+                let around = model.range(from..).chain(model.range(..from)).copied();
+                prop_assert!(runs.iter_from(from).eq(around));
                 let next = model.range(from..).next().or(model.first()).copied();
                 let run = runs.next_run(from, most);
                 prop_assert_eq!(run.clone().map(|run| run.start), next);
@@ -130,6 +167,21 @@ mod tests {
                 }
                 let ends: Vec<_> = runs.runs.iter().collect();
                 prop_assert!(ends.windows(2).all(|pair| pair[0].1 < pair[1].0), "runs touch");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn runs_join_what_they_touch(steps in proptest::collection::vec((0_u32..40, 0_u32..9), 0..30)) {
+            let (mut runs, mut model) = (Runs::default(), BTreeSet::new());
+            for (start, length) in steps {
+                runs.insert_run(start..start + length);
+                model.extend(start..start + length);
+                prop_assert!(runs.iter().eq(model.iter().copied()));
+                prop_assert_eq!(runs.count() as usize, model.len());
+                let ends: Vec<_> = runs.runs().collect();
+                prop_assert!(ends.windows(2).all(|pair| pair[0].end < pair[1].start), "runs touch");
             }
         }
     }

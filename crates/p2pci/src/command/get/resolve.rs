@@ -29,9 +29,14 @@ pub(super) fn at_peer(target: &Target, peer: &PeerAddr) -> Result<Choice, Failur
     let sources = vec![peer.clone()];
     match target {
         Target::Rfc(_) => Ok(Choice::Unverified(sources)),
-        Target::Hash(hash) => {
-            Ok(Choice::Verified(Content { hash: *hash, size: None, name: None, rfc: None, sources }))
-        }
+        Target::Hash(hash) => Ok(Choice::Verified(Content {
+            hash: *hash,
+            size: None,
+            name: None,
+            rfc: None,
+            sources,
+            partial: Vec::new(),
+        })),
         Target::File(_) => {
             Err(Failure::new(Code::Usage, "--from needs a number or a hash; names are the index's"))
         }

@@ -116,6 +116,8 @@ fn request(context: &Context<'_>, content: &Content, target: PathBuf) -> Request
         hash: content.hash,
         size: content.size,
         sources: content.sources.clone(),
+        partial: content.partial.clone(),
+        joining: context.joining(content),
         target,
         force: context.args.force,
         keep_free_percent: context.args.keep_free,
@@ -178,7 +180,9 @@ fn report(source: &SourceReport) -> Value {
 
 fn failure(error: &FetchError) -> Failure {
     let code = match error {
-        FetchError::NoSource | FetchError::AllFailed { not_found: true, .. } => Code::NotFound,
+        FetchError::NoSource | FetchError::Starved | FetchError::AllFailed { not_found: true, .. } => {
+            Code::NotFound
+        }
         FetchError::AllFailed { fault, .. } if fault.is_lie() => Code::VerificationFailed,
         FetchError::Refused { .. } => Code::VerificationFailed,
         _ => Code::Failed,

@@ -14,6 +14,8 @@ use proto::http::request::Request;
 use proto::http::status::Status;
 use proto::http::target::Target;
 use proto::limits::HTTP_TOGETHER;
+use proto::transfer::blocks::Layout;
+use proto::transfer::have::Have;
 use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 
@@ -71,27 +73,35 @@ impl Body {
 /// An answer that takes no wait; `None` where one could be needed, or where it is not known.
 pub(super) fn at_once(content: &dyn Content, request: &Request, frame: Frame) -> Option<Prepared> {
     let found = content.at_once(&request.target)?;
-    of_file(&found, request, frame, files::read_cached).ok()
+    of_file(&found, &|_| true, request, frame, files::read_cached).ok()
 }
 
 /// Finds what the request asks for, and decides how it is answered. Blocks.
 pub(super) fn prepare(content: &dyn Content, request: &Request, frame: Frame, browse: bool) -> Prepared {
     let found = match &request.target {
-        Target::Hash(digest) => content.by_hash(digest),
+        Target::Hash(digest) => {
+            return match content.by_hash(digest) {
+                Some(found) => of_file(&found, &|bytes| content.holds(digest, bytes), request, frame, read)
+                    .unwrap_or_else(|error| refused(&error, request, frame)),
+                None => failed(Failure::NotFound, request, frame),
+            };
+        }
+        Target::End(digest) => return of_bytes(content.end(digest), request, frame),
+        Target::Have(digest, after) => return of_bytes(have(content, digest, *after), request, frame),
         Target::File(name) => FileName::parse(name.as_bytes()).ok().and_then(|name| content.by_name(name)),
         Target::Rfc(number) => content.by_number(*number),
         Target::Blocks(digest) => {
             return content.blocks(digest).map_or_else(
                 || failed(Failure::NotFound, request, frame),
-                |blocks| of_blocks(&blocks, digest, request, frame),
+                |blocks| of_memory(&blocks, Some(EntityTag::Blocks(*digest)), request, frame),
             );
         }
         Target::Folder(folder) if browse => return of_folder(content, folder, request, frame),
         Target::Folder(_) | Target::Nothing => None,
     };
     match found {
-        Some(found) => of_file(&found, request, frame, read)
-            .unwrap_or_else(|_| failed(Failure::Unreadable, request, frame)),
+        Some(found) => of_file(&found, &|_| true, request, frame, read)
+            .unwrap_or_else(|error| refused(&error, request, frame)),
         None => failed(Failure::NotFound, request, frame),
     }
 }
@@ -118,9 +128,35 @@ fn read(file: &File, buffer: &mut [u8], at: u64) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, at)
 }
 
-/// `read` fills a buffer, or fails; what it gets is small.
+fn have(content: &dyn Content, digest: &Digest, after: Option<u64>) -> Option<Vec<u8>> {
+    if let Some(offer) = content.offer(digest) {
+        return Some(offer.since(after).to_bytes());
+    }
+    let layout = Layout::new(content.by_hash(digest)?.size)?;
+    Some(Have::everything(layout, 0).to_bytes())
+}
+
+/// A few bytes that were made for this answer.
+fn of_bytes(bytes: Option<Vec<u8>>, request: &Request, frame: Frame) -> Prepared {
+    match bytes {
+        Some(bytes) => of_memory(&bytes.into(), None, request, frame),
+        None => failed(Failure::NotFound, request, frame),
+    }
+}
+
+fn refused(error: &std::io::Error, request: &Request, frame: Frame) -> Prepared {
+    let failure = match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::NotFound,
+        _ => Failure::Unreadable,
+    };
+    failed(failure, request, frame)
+}
+
+/// `holds` says which bytes are there; what is not is not found, as if the file were not. `read` fills a buffer, or fails; what it
+/// gets is small.
 fn of_file(
     found: &Opened,
+    holds: &dyn Fn(&Range<u64>) -> bool,
     request: &Request,
     frame: Frame,
     read: impl Fn(&File, &mut [u8], u64) -> std::io::Result<()>,
@@ -136,6 +172,14 @@ fn of_file(
     };
     let plan = Plan::of(request, &entity, fastrand::u64(..));
     let (pieces, end) = pieces(plan.body());
+    let is_there = if pieces.is_empty() {
+        holds(&(0..found.size))
+    } else {
+        pieces.iter().all(|piece| holds(&piece.bytes))
+    };
+    if !is_there {
+        return Err(std::io::ErrorKind::NotFound.into());
+    }
     let length = pieces.iter().map(|piece| piece.before.len() as u64 + piece.bytes.end - piece.bytes.start);
     let length = length.sum::<u64>() + end.len() as u64;
     let body = match (usize::try_from(length), end.is_empty()) {
@@ -186,10 +230,10 @@ fn gather(
     Ok(all)
 }
 
-fn of_blocks(blocks: &Arc<[u8]>, digest: &Digest, request: &Request, frame: Frame) -> Prepared {
+fn of_memory(blocks: &Arc<[u8]>, tag: Option<EntityTag>, request: &Request, frame: Frame) -> Prepared {
     let entity = Entity {
         size: blocks.len() as u64,
-        tag: Some(EntityTag::Blocks(*digest)),
+        tag,
         modified: None,
         sha256: None,
         media: media::BYTES,
