@@ -13,6 +13,7 @@ mod report;
 mod rows;
 pub(crate) mod server;
 pub(crate) mod stats;
+mod swarm;
 pub(crate) mod talk;
 
 use std::process::{Command, Stdio};
@@ -34,6 +35,8 @@ pub(crate) fn command(asked: &Asked, typed: &[String]) -> anyhow::Result<bool> {
         Asked::Index(_) | Asked::Files(_) if cfg!(debug_assertions) => run_optimised(typed),
         Asked::Index(index) => rows::command(index),
         Asked::Files(asked) => files::command(asked),
+        Asked::Swarm(_) if cfg!(debug_assertions) => run_optimised(typed),
+        Asked::Swarm(asked) => swarm::command(asked),
     }
 }
 

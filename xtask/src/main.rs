@@ -26,6 +26,8 @@ usage: cargo xtask NAME
                      instructions, demo
                      (--offline fetches nothing)
   tidy               the house rules that a linter lacks
+  sim [--worlds N] [--seed N] [--swarm]
+                     simulated swarms from one seed each; a failure names the seed that shows it again
   help               this text
 ";
 
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Ok(Subcommand::Bench(asked)) => bench::command(&asked, &typed),
         Ok(Subcommand::Fuzz(asked)) => fuzz::command(&asked),
         Ok(Subcommand::Flood(flood)) => flood::command(flood),
+        Ok(Subcommand::Sim(words)) => sim(&words),
         Ok(Subcommand::Tidy) => tidy::command(),
         Ok(Subcommand::Test { offline }) => steps::command(offline),
         Err(reason) => {
@@ -69,8 +72,22 @@ enum Subcommand {
     Bench(bench::Asked),
     Flood(flood::Flood),
     Fuzz(fuzz::Asked),
+    /// The words for the simulator.
+    Sim(Vec<String>),
     Tidy,
-    Test { offline: bool },
+    Test {
+        offline: bool,
+    },
+}
+
+/// Runs the simulator as it is released: it is a program of its own, since no room of ours is imported here.
+fn sim(words: &[String]) -> anyhow::Result<bool> {
+    let status = std::process::Command::new(repository::cargo())
+        .args(["run", "--quiet", "--release", "--package", "sim", "--"])
+        .args(words)
+        .current_dir(repository::root())
+        .status()?;
+    Ok(status.success())
 }
 
 fn parse(typed: &[String]) -> Result<Subcommand, String> {
@@ -83,6 +100,7 @@ fn parse(typed: &[String]) -> Result<Subcommand, String> {
         ["flood", "crowd"] => Ok(Subcommand::Flood(flood::Flood::Crowd)),
         ["flood", "deaf"] => Ok(Subcommand::Flood(flood::Flood::Deaf)),
         ["flood", ..] => Err("flood of what? crowd or deaf".into()),
+        ["sim", rest @ ..] => Ok(Subcommand::Sim(rest.iter().map(ToString::to_string).collect())),
         ["tidy"] => Ok(Subcommand::Tidy),
         ["test"] => Ok(Subcommand::Test { offline: false }),
         ["test", "--offline"] => Ok(Subcommand::Test { offline: true }),
@@ -106,6 +124,7 @@ mod tests {
         assert_eq!(parsed("help"), Ok(Subcommand::Help));
         assert_eq!(parsed("tidy"), Ok(Subcommand::Tidy));
         assert_eq!(parsed("flood crowd"), Ok(Subcommand::Flood(flood::Flood::Crowd)));
+        assert_eq!(parsed("sim --seed 4"), Ok(Subcommand::Sim(vec!["--seed".into(), "4".into()])));
         assert_eq!(parsed("test"), Ok(Subcommand::Test { offline: false }));
         assert_eq!(parsed("test --offline"), Ok(Subcommand::Test { offline: true }));
     }

@@ -71,6 +71,7 @@ fn plan(texts: Option<&Path>) -> Vec<Step> {
         tests,
         doc,
         Step::cargo("release build", "build --release --package p2pci"),
+        Step::cargo("worlds", "run --quiet --release --package sim -- --worlds 1000"),
         Step::cargo("fuzz", &fuzz::step()),
         Step::cargo("instructions", "run --quiet --package xtask -- bench instructions"),
         Step::demo("demo", vec!["demo".into()]),

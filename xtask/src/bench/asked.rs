@@ -8,6 +8,9 @@ pub(crate) const USAGE: &str = "\
                      the index beside a bare server and redis; parts: lookup add list memory idle leave (default: all)
   bench files [PART…] [--quick]
                      folders published, small files fetched, memory; parts: hashing publishing small memory (default: all)
+  bench swarm [PART…] [--runs N] [--ours] [--quick]
+                     one seed and eight downloaders in network namespaces with rates; parts: even uneven late sources nginx
+                     (default: all; --ours: not the others beside it)
   bench instructions the decoder and the directory in instructions, under callgrind
 ";
 
@@ -16,6 +19,7 @@ pub(crate) const USAGE: &str = "\
 pub(crate) enum Asked {
     Index(Index),
     Files(Files),
+    Swarm(Swarm),
     Instructions,
     /// The bare server itself: for processes that the measurements start.
     Floor {
@@ -33,6 +37,36 @@ pub(crate) struct Index {
     /// One short round instead of five: to see that it works.
     pub(crate) quick: bool,
 }
+
+/// `bench swarm`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Swarm {
+    pub(crate) parts: Vec<SwarmPart>,
+    /// How often each is run.
+    pub(crate) runs: usize,
+    /// Without the programs beside ours.
+    pub(crate) only_ours: bool,
+    /// A small file, once.
+    pub(crate) quick: bool,
+}
+
+/// A kind of swarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SwarmPart {
+    Even,
+    Uneven,
+    Late,
+    Sources,
+    Nginx,
+}
+
+const SWARM_PARTS: [(&str, SwarmPart); 5] = [
+    ("even", SwarmPart::Even),
+    ("uneven", SwarmPart::Uneven),
+    ("late", SwarmPart::Late),
+    ("sources", SwarmPart::Sources),
+    ("nginx", SwarmPart::Nginx),
+];
 
 /// A group of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +93,10 @@ pub(crate) fn parse(typed: &[&str]) -> Result<Asked, String> {
     match typed {
         ["index", rest @ ..] => parse_index(rest).map(Asked::Index),
         ["files", rest @ ..] => Files::parse(rest).map(Asked::Files),
+        ["swarm", rest @ ..] => parse_swarm(rest).map(Asked::Swarm),
         ["instructions"] => Ok(Asked::Instructions),
         ["floor", request, answer] => Ok(Asked::Floor { request: number(request)?, answer: number(answer)? }),
-        [] => Err("bench what? index, files or instructions".into()),
+        [] => Err("bench what? index, files, swarm or instructions".into()),
         [other, ..] => Err(format!("there is no bench '{other}'")),
     }
 }
@@ -85,6 +120,26 @@ fn parse_index(typed: &[&str]) -> Result<Index, String> {
     Ok(index)
 }
 
+fn parse_swarm(typed: &[&str]) -> Result<Swarm, String> {
+    let mut swarm = Swarm { parts: Vec::new(), runs: 5, only_ours: false, quick: false };
+    let mut words = typed.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "--quick" => (swarm.quick, swarm.runs) = (true, 1),
+            "--ours" => swarm.only_ours = true,
+            "--runs" => swarm.runs = number(words.next().ok_or("--runs of how many?")?)?,
+            name => {
+                let known = SWARM_PARTS.iter().find(|(known, _)| *known == name);
+                swarm.parts.push(known.ok_or(format!("there is no part '{name}'"))?.1);
+            }
+        }
+    }
+    if swarm.parts.is_empty() {
+        swarm.parts = SWARM_PARTS.map(|(_, part)| part).to_vec();
+    }
+    Ok(swarm)
+}
+
 fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_| format!("'{text}' is no number"))
 }
@@ -104,7 +159,11 @@ mod tests {
         let some = Index { parts: vec![Part::List, Part::Memory], records: Some(7), quick: true };
         assert_eq!(parsed("index list --quick memory --records 7"), Ok(Asked::Index(some)));
         assert_eq!(parsed("instructions"), Ok(Asked::Instructions));
-        for wrong in ["", "index lost", "index --records", "index --records x", "floor 1"] {
+        let some = Swarm { parts: vec![SwarmPart::Late], runs: 2, only_ours: true, quick: false };
+        assert_eq!(parsed("swarm late --runs 2 --ours"), Ok(Asked::Swarm(some)));
+        for wrong in
+            ["swarm --runs", "swarm x", "", "index lost", "index --records", "index --records x", "floor 1"]
+        {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }
     }
