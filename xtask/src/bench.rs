@@ -6,6 +6,7 @@
 mod asked;
 mod files;
 mod floor;
+mod http;
 mod instructions;
 pub(crate) mod load;
 mod pin;
@@ -32,9 +33,10 @@ pub(crate) fn command(asked: &Asked, typed: &[String]) -> anyhow::Result<bool> {
         Asked::Floor { request, answer } => floor::serve(*request, *answer).map(|()| true),
         Asked::Instructions => instructions::command(),
         // An unoptimised generator would measure itself.
-        Asked::Index(_) | Asked::Files(_) if cfg!(debug_assertions) => run_optimised(typed),
+        Asked::Index(_) | Asked::Files(_) | Asked::Http(_) if cfg!(debug_assertions) => run_optimised(typed),
         Asked::Index(index) => rows::command(index),
         Asked::Files(asked) => files::command(asked),
+        Asked::Http(http) => http::command(http),
         Asked::Swarm(_) if cfg!(debug_assertions) => run_optimised(typed),
         Asked::Swarm(asked) => swarm::command(asked),
     }

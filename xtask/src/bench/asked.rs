@@ -1,6 +1,7 @@
 //! What was typed after `bench`.
 
 use super::files::Files;
+use super::http::Http;
 
 /// The lines of the help text.
 pub(crate) const USAGE: &str = "\
@@ -11,6 +12,8 @@ pub(crate) const USAGE: &str = "\
   bench swarm [PART…] [--runs N] [--ours] [--quick]
                      one seed and eight downloaders in network namespaces with rates; parts: even uneven late sources nginx
                      (default: all; --ours: not the others beside it)
+  bench http [PART…] [--quick]
+                     uploads, redirects and Metalinks beside nginx; parts: small large redirect aria2 (default: all)
   bench instructions the decoder and the directory in instructions, under callgrind
 ";
 
@@ -20,6 +23,7 @@ pub(crate) enum Asked {
     Index(Index),
     Files(Files),
     Swarm(Swarm),
+    Http(Http),
     Instructions,
     /// The bare server itself: for processes that the measurements start.
     Floor {
@@ -94,9 +98,10 @@ pub(crate) fn parse(typed: &[&str]) -> Result<Asked, String> {
         ["index", rest @ ..] => parse_index(rest).map(Asked::Index),
         ["files", rest @ ..] => Files::parse(rest).map(Asked::Files),
         ["swarm", rest @ ..] => parse_swarm(rest).map(Asked::Swarm),
+        ["http", rest @ ..] => Http::parse(rest).map(Asked::Http),
         ["instructions"] => Ok(Asked::Instructions),
         ["floor", request, answer] => Ok(Asked::Floor { request: number(request)?, answer: number(answer)? }),
-        [] => Err("bench what? index, files, swarm or instructions".into()),
+        [] => Err("bench what? index, files, http, swarm or instructions".into()),
         [other, ..] => Err(format!("there is no bench '{other}'")),
     }
 }

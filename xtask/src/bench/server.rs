@@ -96,20 +96,9 @@ impl Server {
         Ok(server)
     }
 
-    fn proc(&self, name: &str) -> anyhow::Result<String> {
-        let path = format!("/proc/{}/{name}", self.child.id());
-        fs::read_to_string(&path).with_context(|| format!("cannot read {path}: has the server ended?"))
-    }
-
     /// The time that it has had on a core, user and system.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = self.proc("stat")?;
-        // The name, in parentheses, may hold spaces; fields 14 and 15 of the whole are 12 and 13 after it.
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok());
-        let all = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
-        let per_second = rustix::param::clock_ticks_per_second();
-        Ok(Duration::from_secs_f64(all.context("cannot read its times")? as f64 / per_second as f64))
+        cpu_of(self.child.id())
     }
 
     /// Its resident memory in bytes.
@@ -118,7 +107,7 @@ impl Server {
     }
 
     fn status(&self, name: &str) -> anyhow::Result<u64> {
-        let status = self.proc("status")?;
+        let status = proc(self.child.id(), "status")?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such line")?;
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().context("no number")?;
         Ok(kibibytes * 1024)
@@ -138,6 +127,22 @@ impl Server {
         ensure!(answer == expected, "answered {said:?}, not {:?}", String::from_utf8_lossy(&expected));
         Ok(())
     }
+}
+
+/// The time that a process has had on a core, user and system.
+pub(crate) fn cpu_of(process: u32) -> anyhow::Result<Duration> {
+    let stat = proc(process, "stat")?;
+    // The name, in parentheses, may hold spaces; fields 14 and 15 of the whole are 12 and 13 after it.
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok());
+    let all = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
+    let per_second = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_secs_f64(all.context("cannot read its times")? as f64 / per_second as f64))
+}
+
+fn proc(process: u32, name: &str) -> anyhow::Result<String> {
+    let path = format!("/proc/{process}/{name}");
+    fs::read_to_string(&path).with_context(|| format!("cannot read {path}: has the server ended?"))
 }
 
 impl Drop for Server {

@@ -1,4 +1,7 @@
-//! HTTP as programs outside of the project speak it, on the upload port of the real binary.
+//! HTTP as programs outside of the project speak it, on both ports of the real binary.
 
 mod browse;
+mod browser;
+mod smuggling;
+mod tools;
 mod traversal;

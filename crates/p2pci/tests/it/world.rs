@@ -48,6 +48,12 @@ pub(crate) fn wait_for<T>(bound: Duration, what: &str, mut condition: impl FnMut
     }
 }
 
+/// Whether a program is where the tests look for programs.
+pub(crate) fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
 /// Says that a test cannot run here, and why; the run of all tests counts these lines.
 pub(crate) fn skip(test: &str, reason: &str) {
     eprintln!("skipped {test}: {reason}");

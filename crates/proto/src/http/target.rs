@@ -30,7 +30,7 @@ pub enum Target {
 
 impl Target {
     /// Reads a path that begins with `/`. A query is left out where it means nothing.
-    pub(super) fn of_path(path: &str) -> Self {
+    pub fn of_path(path: &str) -> Self {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let after = || query.strip_prefix("after=").and_then(|number| number.parse().ok());
         let named = match path.split('/').collect::<Vec<_>>().as_slice() {

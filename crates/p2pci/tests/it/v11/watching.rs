@@ -237,7 +237,7 @@ fn p2pci_watch_shows_changes_for_people_and_programs() {
     assert_eq!(
         objects[1],
         json!({"type": "added", "name": "models/llama.gguf", "size": 2048, "modified": 1_232_529_826, "hash": hash('a'),
-               "number": null, "title": null,
+               "sha256": null, "number": null, "title": null,
                "source": {"host": "ada", "port": 6000, "speaks": "1.1", "published": true}})
     );
     assert_eq!(objects[2]["type"], "removed");
