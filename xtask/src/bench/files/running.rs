@@ -19,9 +19,9 @@ const ANSWER: Duration = Duration::from_secs(20);
 pub(super) struct Running(Child);
 
 impl Running {
-    /// Starts a command whose output goes to this file.
+    /// Starts a command whose output goes to this file; what it says when the others of its round end is of no interest.
     pub(super) fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
-        command.stdin(Stdio::null()).stdout(File::create(log)?);
+        command.stdin(Stdio::null()).stdout(File::create(log)?).stderr(Stdio::null());
         Ok(Self(command.spawn().with_context(|| format!("cannot start {command:?}"))?))
     }
 

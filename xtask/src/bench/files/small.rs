@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -111,7 +111,8 @@ fn with_curl(curl: &Path, port: u16, into: &Path, place: Place, files: usize) ->
     let list = into.with_extension("curl");
     fs::write(&list, wanted)?;
     let mut command = Command::new(curl);
-    command.arg("-K").arg(&list);
+    // It shows its progress whatever it is told.
+    command.arg("-K").arg(&list).stderr(Stdio::null());
     let mut elapsed = timed(command)?;
     if place == Place::Disk {
         let mut sync = Command::new("sync");

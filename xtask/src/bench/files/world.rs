@@ -40,8 +40,8 @@ pub(super) enum Place {
 
 /// An index and one peer that shares a folder.
 pub(super) struct Sharing {
-    pub(super) index: Server,
     pub(super) share: Running,
+    pub(super) index: Server,
     /// From the start of `share` on.
     pub(super) began: Instant,
 }
@@ -83,7 +83,7 @@ impl World {
         command.args(["--upload-listen", "127.0.0.1", "--state-dir"]).arg(state);
         let began = Instant::now();
         let share = Running::start(command, &self.memory.0.join("share.log"))?;
-        Ok(Sharing { index, share, began })
+        Ok(Sharing { share, index, began })
     }
 
     /// `p2pci get` into a folder.

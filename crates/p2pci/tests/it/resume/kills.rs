@@ -56,9 +56,12 @@ fn twenty_kills_of_the_downloader_refetch_at_most_a_block_each() {
     assert!(!last.stderr.contains(CHECKING), "{}", last.stderr);
     refetched.push((proxy.passed() - passed).saturating_sub(told.fetched + list_bytes));
     eprintln!("bytes that came in vain, kill by kill: {refetched:?}");
+    // On a busy machine a block may come before the one before it is on the disk: then one kill costs both.
     for (kill, bytes) in refetched.iter().enumerate() {
-        assert!(*bytes <= BLOCK + UNDERWAY, "kill {kill} cost {bytes} bytes: {refetched:?}");
+        assert!(*bytes <= 2 * BLOCK + UNDERWAY, "kill {kill} cost {bytes} bytes: {refetched:?}");
     }
+    let all: u64 = refetched.iter().sum();
+    assert!(all <= KILLS * BLOCK, "{KILLS} kills cost {all} bytes: {refetched:?}");
 }
 
 #[test]
