@@ -16,6 +16,7 @@ pub(crate) mod server;
 pub(crate) mod stats;
 mod swarm;
 pub(crate) mod talk;
+mod titles;
 
 use std::process::{Command, Stdio};
 

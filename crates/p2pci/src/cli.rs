@@ -62,6 +62,8 @@ pub enum Command {
     Lookup(Lookup),
     /// Show every file of the index
     List(List),
+    /// Find files and titles by words: in any order, by their beginnings, with typing errors; the best first
+    Search(Search),
     /// Show what comes, changes and goes at the index, until stopped
     Watch(Watch),
     /// Watch an index and two peers do the whole job on this machine, every step checked
@@ -312,6 +314,31 @@ pub struct List {
     /// Only files whose name, last part of the name, title or rfcN.txt matches: * ? [a-z] {a,b}, in any case
     #[arg(value_name = "GLOB")]
     pub glob: Option<String>,
+    #[command(flatten)]
+    pub index: ServerFlag,
+    /// JSON Lines instead of text
+    #[arg(long, env = "P2PCI_JSON")]
+    pub json: bool,
+}
+
+/// `p2pci search`
+#[derive(Debug, Args)]
+pub struct Search {
+    /// Words that all must be found, in any order; size:>10M, kind:pdf and is:complete may stand among them
+    #[arg(value_name = "WORDS", required_unless_present = "kind")]
+    pub words: Vec<String>,
+    /// Only files of this size: '>10M', '<1G' or 1M..1G, with K, M, G or T by 1024
+    #[arg(long, value_name = "LIMITS", env = "P2PCI_SIZE")]
+    pub size: Vec<String>,
+    /// Only files whose name has this ending
+    #[arg(long, value_name = "ENDING", env = "P2PCI_KIND")]
+    pub kind: Option<String>,
+    /// Only files that some source has all of
+    #[arg(long, env = "P2PCI_COMPLETE")]
+    pub complete: bool,
+    /// How many are shown at most, up to 1000
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = crate::settings::search_limit, env = "P2PCI_LIMIT")]
+    pub limit: usize,
     #[command(flatten)]
     pub index: ServerFlag,
     /// JSON Lines instead of text

@@ -5,6 +5,7 @@ mod demo;
 mod get;
 mod list;
 mod lookup;
+pub mod search;
 mod server;
 mod share;
 mod watch;
@@ -25,6 +26,7 @@ impl Command {
             Self::Get(args) => args.json,
             Self::Lookup(args) => args.json,
             Self::List(args) => args.json,
+            Self::Search(args) => args.json,
             Self::Watch(args) => args.json,
             Self::Server(_) | Self::Client(_) | Self::Demo(_) => false,
         };
@@ -41,6 +43,7 @@ pub async fn run(command: Command, out: Out) -> Result<(), Failure> {
         Command::Get(args) => unless_interrupted(get::run(args, out)).await,
         Command::Lookup(args) => unless_interrupted(lookup::run(args, out)).await,
         Command::List(args) => unless_interrupted(list::run(args, out)).await,
+        Command::Search(args) => unless_interrupted(search::run(args, out)).await,
         Command::Watch(args) => watch::run(args, out).await,
         Command::Demo(args) => unless_interrupted(demo::run(args, out)).await,
     }
@@ -69,7 +72,7 @@ fn index_failure(error: LinkError) -> Failure {
 fn query_failure(error: &QueryError) -> Failure {
     match error {
         QueryError::Link(error) => index_failure(error.clone()),
-        QueryError::Refused { .. } | QueryError::TooLong | QueryError::TooOld => {
+        QueryError::Refused { .. } | QueryError::TooLong | QueryError::TooOld | QueryError::NoSearch => {
             Failure::new(Code::Failed, error.to_string())
         }
     }

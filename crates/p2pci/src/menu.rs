@@ -1,7 +1,8 @@
 //! The numbered menu of the original, with its numbers and its order of questions.
 //!
 //! A script of key strokes for the original works here unchanged. Answers of the index are shown as they came. A wrong answer
-//! gets a sentence that says what was expected, and the menu again; only `5` and the end of the input leave.
+//! gets a sentence that says what was expected, and the menu again; only `5` and the end of the input leave. What the original does
+//! not have stands after its five choices.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -9,29 +10,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peer::download::{Destination, FetchError, Outcome, Timing, fetch};
-use peer::link::{Answer, LinkError, OwnedRecord};
+use peer::link::{Answer, IndexAddr, LinkError, OwnedRecord};
+use peer::query::search;
 use peer::shares::ShareError;
 use proto::escape;
 use proto::rfc_text::file_name_of;
+use proto::search::Query;
 use proto::value::host::PeerAddr;
 use proto::value::number::RfcNumber;
 
+use crate::command::search::Shown;
 use crate::local_peer::LocalPeer;
 use crate::out::Out;
 use crate::stdin_lines::StdinLines;
 
-const MENU: &str = "\n1: Add, 2: Look Up, 3: List All, 4: Download, 5: Shut Down\nEnter your request: ";
+const MENU: &str =
+    "\n1: Add, 2: Look Up, 3: List All, 4: Download, 5: Shut Down\n6: Search\nEnter your request: ";
 const ASK_NUMBER: &str = "Enter the RFC number: ";
 const ASK_TITLE: &str = "Enter the RFC title: ";
 const ASK_OPTIONAL_TITLE: &str = "Enter the RFC title(optional): ";
+const ASK_WORDS: &str = "Enter words to search for: ";
 const ASK_PEER: &str = "Choose one peer to download: ";
 
 /// How long a question may wait for the link to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How many results of a search are shown.
+const SEARCH_SHOWN: usize = 20;
+
 /// The menu of one peer.
 pub struct Menu<'a> {
     peer: &'a LocalPeer,
+    index: &'a IndexAddr,
     folder: &'a Path,
     out: Out,
     input: StdinLines,
@@ -57,9 +67,15 @@ impl From<LinkError> for Cut {
 }
 
 impl<'a> Menu<'a> {
-    /// A menu for this peer, whose files are in `folder`.
-    pub fn new(peer: &'a LocalPeer, folder: &'a Path, out: Out, input: StdinLines) -> Self {
-        Self { peer, folder, out, input }
+    /// A menu for this peer of an index, whose files are in `folder`.
+    pub fn new(
+        peer: &'a LocalPeer,
+        index: &'a IndexAddr,
+        folder: &'a Path,
+        out: Out,
+        input: StdinLines,
+    ) -> Self {
+        Self { peer, index, folder, out, input }
     }
 
     /// Shows the menu until the user shuts down, or the input ends.
@@ -75,7 +91,8 @@ impl<'a> Menu<'a> {
                 "3" => self.list_all().await,
                 "4" => self.download().await,
                 "5" => break,
-                _ => Err(Cut::Sorry("Please enter a number from 1 to 5.".to_owned())),
+                "6" => self.search().await,
+                _ => Err(Cut::Sorry("Please enter a number from 1 to 6.".to_owned())),
             };
             match done {
                 Ok(()) => {}
@@ -128,6 +145,23 @@ impl<'a> Menu<'a> {
     async fn list_all(&mut self) -> Result<(), Cut> {
         let out = self.out;
         self.peer.link.list(PATIENCE, &mut |piece| out.as_it_came(&piece.raw)).await?;
+        Ok(())
+    }
+
+    /// What the original does not have: by words, in 1.1, on a connection of its own.
+    async fn search(&mut self) -> Result<(), Cut> {
+        let words = self.ask(ASK_WORDS).await?;
+        Query::parse(&words).map_err(|error| Cut::Sorry(sentence(&error)))?;
+        let found = search(self.index, &words, SEARCH_SHOWN).await;
+        let found =
+            found.map_err(|error| Cut::Sorry(sentence(&escape::Line(error.to_string().as_bytes()))))?;
+        if found.files.is_empty() {
+            return Err(Cut::Sorry(format!("Nothing matches '{words}'.")));
+        }
+        found.files.iter().for_each(|file| self.out.line(Shown(file)));
+        if found.has_more || found.is_incomplete {
+            self.out.line("There may be more: another word narrows it.");
+        }
         Ok(())
     }
 

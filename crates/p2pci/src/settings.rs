@@ -7,7 +7,7 @@ use std::time::Duration;
 use net::limits::{PRESENCE_MAX, PRESENCE_MIN};
 use peer::limit::RateLimit;
 use peer::link::IndexAddr;
-use proto::limits::INDEX_PORT;
+use proto::limits::{INDEX_PORT, SEARCH_FOUND_MAX};
 use proto::value::host::{Host, PeerAddr};
 use proto::value::number::Port;
 
@@ -20,6 +20,12 @@ pub fn index_addr(text: &str) -> Result<IndexAddr, String> {
         "" => Err("the host is missing; write HOST or HOST:PORT".to_owned()),
         host => Ok(IndexAddr { host: host.to_owned(), port: port.unwrap_or(INDEX_PORT) }),
     }
+}
+
+/// How many results are shown: from 1 to [`SEARCH_FOUND_MAX`].
+pub fn search_limit(text: &str) -> Result<usize, String> {
+    let limit = text.parse().ok().filter(|limit| (1..=SEARCH_FOUND_MAX).contains(limit));
+    limit.ok_or_else(|| format!("'{text}' is no number from 1 to {SEARCH_FOUND_MAX}"))
 }
 
 /// An index's address as it would be typed: without the port where that is the well-known one.

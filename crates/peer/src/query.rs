@@ -7,7 +7,7 @@ use std::time::Duration;
 use proto::limits::{LIST_BYTES_MAX, LIST_PAGE_MAX};
 use proto::value::number::RfcNumber;
 use proto::wire::status::StatusCode;
-use proto::wire::v11::body::{RecordLine, Refused, Source, Speaks, Variant, lines, parse_line};
+use proto::wire::v11::body::{FoundLine, RecordLine, Refused, Source, Speaks, Variant, lines, parse_line};
 use proto::wire::v11::request::{Ask, Page, Target};
 
 use crate::link::v11::{AskError, Connection, Told};
@@ -44,6 +44,20 @@ pub enum QueryError {
     /// Only 1.1 has names and hashes.
     #[error("this index speaks P2P-CI/1.0 only: it knows numbers of RFCs, no names and no hashes")]
     TooOld,
+    /// The index is older than searching, or was started without it.
+    #[error("this index has no search; 'p2pci list GLOB' shows files by patterns")]
+    NoSearch,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Searched {
+    /// The best first.
+    pub files: Vec<FoundLine>,
+    /// There are more than were asked for.
+    pub has_more: bool,
+    /// The index ended the search at its limits: there may be others.
+    pub is_incomplete: bool,
 }
 
 /// Asks who has a file; an index of 1.1 waits up to `wait` for it to appear.
@@ -98,6 +112,39 @@ pub async fn list(
         }
     }
 }
+
+/// Asks for files and titles by a query (see [`proto::search::Query`]), at most `limit` of them.
+///
+/// # Errors
+/// [`QueryError`]
+pub async fn search(index: &IndexAddr, query: &str, limit: usize) -> Result<Searched, QueryError> {
+    let mut connection = Connection::open(index).await?;
+    let (mut searched, mut cursor) = (Searched::default(), None);
+    loop {
+        let left = limit - searched.files.len();
+        let ask = Ask::Search { query: query.to_owned(), cursor: cursor.clone(), limit: left };
+        let told = match connection.ask(&ask, SEARCH_PATIENCE).await {
+            Ok(told) if told.status == StatusCode::NOT_IMPLEMENTED => return Err(QueryError::NoSearch),
+            Ok(told) => told,
+            Err(AskError::Link(error)) => return Err(error.into()),
+            Err(AskError::NotV11) => return Err(QueryError::NoSearch),
+        };
+        refused(&told)?;
+        searched.is_incomplete = told.incomplete;
+        let files = lines(&told.body).filter_map(|(_, line)| parse_line(line).ok());
+        let before = searched.files.len();
+        searched.files.extend(files.take(left));
+        searched.has_more = told.cursor.is_some();
+        // A page without anything would be asked for without end.
+        if !searched.has_more || searched.files.len() == before || searched.files.len() >= limit {
+            return Ok(searched);
+        }
+        cursor = told.cursor;
+    }
+}
+
+/// How long an index may take for a search while others wait too.
+const SEARCH_PATIENCE: Duration = Duration::from_secs(10);
 
 async fn list_in_v10(
     index: &IndexAddr,

@@ -63,8 +63,8 @@ pub const SEARCH_WORD_CHARS_MAX: usize = 64;
 pub const SEARCH_TEXT_WORDS_MAX: usize = 32;
 /// Most words of the index that one word of a query stands for: those that begin so, or that may be meant.
 pub const SEARCH_GROUP_MAX: usize = 10_000;
-/// Most texts that one search looks at: about ten milliseconds.
-pub const SEARCH_LOOKED_AT_MAX: u32 = 200_000;
+/// Most work of one search, in numbers of texts that are gone through: about ten milliseconds. To look at a text costs 128 of them.
+pub const SEARCH_STEPS_MAX: u32 = 6_000_000;
 /// Most texts that one query finds, all of its pages together.
 pub const SEARCH_FOUND_MAX: usize = 1000;
 /// Different titles of one number, or of one name, by which it is found.

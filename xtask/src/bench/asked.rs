@@ -6,7 +6,7 @@ use super::http::Http;
 /// The lines of the help text.
 pub(crate) const USAGE: &str = "\
   bench index [PART…] [--records N] [--quick]
-                     the index beside a bare server and redis; parts: lookup add list memory idle leave (default: all)
+                     the index beside a bare server and redis; parts: lookup add list memory idle leave search (default: all)
   bench files [PART…] [--quick]
                      folders published, small files fetched, memory; parts: hashing publishing small memory (default: all)
   bench swarm [PART…] [--runs N] [--ours] [--quick]
@@ -36,7 +36,7 @@ pub(crate) enum Asked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Index {
     pub(crate) parts: Vec<Part>,
-    /// Records of the largest memory row; without it that row is left out.
+    /// Records of the largest memory row, which is left out without it, and titles that are searched.
     pub(crate) records: Option<u32>,
     /// One short round instead of five: to see that it works.
     pub(crate) quick: bool,
@@ -81,15 +81,17 @@ pub(crate) enum Part {
     Memory,
     Idle,
     Leave,
+    Search,
 }
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("lookup", Part::Lookup),
     ("add", Part::Add),
     ("list", Part::List),
     ("memory", Part::Memory),
     ("idle", Part::Idle),
     ("leave", Part::Leave),
+    ("search", Part::Search),
 ];
 
 /// Reads the words after `bench`.

@@ -4,6 +4,7 @@ mod idle;
 mod leave;
 pub(crate) mod list;
 mod memory;
+mod search;
 mod throughput;
 
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub(super) fn command(index: &Index) -> anyhow::Result<bool> {
             Part::Memory => memory::rows(&programs, effort, index.records)?,
             Part::Idle => idle::rows(&programs, effort)?,
             Part::Leave => leave::rows(&programs, effort)?,
+            Part::Search => search::rows(&programs, effort, index.records)?,
         }
     }
     if programs.redis.is_none() {

@@ -66,6 +66,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on the server's core and waits until it listens.
     pub(crate) fn start(kind: Kind, programs: &Programs) -> anyhow::Result<Self> {
+        Self::start_with(kind, programs, &[])
+    }
+
+    /// The same with more flags, for one that announces itself.
+    pub(crate) fn start_with(kind: Kind, programs: &Programs, flags: &[&str]) -> anyhow::Result<Self> {
         let pinned = pin::to(pin::SERVER)?;
         let (mut command, announced) = match kind {
             Kind::Index => (index(programs), true),
@@ -74,7 +79,7 @@ impl Server {
         };
         if announced {
             let log = programs.folder().join(format!("{}.log", kind.name()));
-            command.stdin(Stdio::null()).stdout(File::create(&log)?);
+            command.args(flags).stdin(Stdio::null()).stdout(File::create(&log)?);
             let child = command.spawn().with_context(|| format!("cannot start {}", kind.name()))?;
             drop(pinned);
             return Self::when_announced(child, &log);

@@ -12,6 +12,7 @@ const REQUEST: &str = "Enter your request: ";
 const NUMBER: &str = "Enter the RFC number: ";
 const TITLE: &str = "Enter the RFC title: ";
 const OPTIONAL_TITLE: &str = "Enter the RFC title(optional): ";
+const WORDS: &str = "Enter words to search for: ";
 const PEER: &str = "Choose one peer to download: ";
 
 /// A client whose menu alone tells the index what it has.
@@ -120,8 +121,8 @@ fn every_wrong_answer_gets_a_sentence_and_the_menu_again() {
         let said = client.until("5: Shut Down\n");
         assert!(said.contains(expected), "{strokes:?}: {said:?} should have {expected:?}");
     };
-    for wrong in ["", "0", "6", "add", "1 1", "\u{b2}", "-1", "\u{1b}[2J"] {
-        sorry(&[(REQUEST, wrong)], "a number from 1 to 5");
+    for wrong in ["", "0", "7", "add", "1 1", "\u{b2}", "-1", "\u{1b}[2J"] {
+        sorry(&[(REQUEST, wrong)], "a number from 1 to 6");
     }
     for wrong in ["", "none", "0", "-5", "1_0", "\u{b2}", "\u{661}", "99999999999", "1.5"] {
         sorry(&[(REQUEST, "1"), (NUMBER, wrong)], "a whole number from 1 to ");
@@ -134,6 +135,9 @@ fn every_wrong_answer_gets_a_sentence_and_the_menu_again() {
     for wrong in ["", "0", "2", "one", "99999999999999999999"] {
         sorry(&[(REQUEST, "4"), (NUMBER, "1"), (PEER, wrong)], "Please enter 1:");
     }
+    sorry(&[(REQUEST, "6"), (WORDS, " .. ")], "There is no word to look for: letters or digits are missing.");
+    sorry(&[(REQUEST, "6"), (WORDS, "host size:x")], "'size:' needs a limit such as size:>10M");
+    sorry(&[(REQUEST, "6"), (WORDS, "nothing")], "Nothing matches 'nothing'.");
     client.answer(REQUEST, "5");
     assert_eq!(client.ends(PATIENCE).0, Some(0));
     assert_eq!(names_in(dir.path()), ["rfc1.txt"]);
@@ -196,4 +200,19 @@ fn a_download_never_replaces_another_content() {
     assert_eq!(fs::read(mine.path().join("rfc1.txt")).unwrap(), b"mine");
     assert_eq!(names_in(mine.path()), ["rfc1.txt"]);
     assert_eq!(ports_of(&index, 1).len(), 1, "what was not downloaded is not announced");
+}
+
+#[test]
+fn the_five_choices_are_those_of_the_original_and_search_stands_behind_them() {
+    let index = Index::start();
+    let dir = folder(&[(1, rfc(1, "Host Software")), (2, rfc(2, "Host Software Again"))]);
+    let mut client = Client::start(dir.path(), &index.address());
+    let said = client.answer(REQUEST, "6");
+    let menu =
+        "\n1: Add, 2: Look Up, 3: List All, 4: Download, 5: Shut Down\n6: Search\nEnter your request: ";
+    assert!(said.ends_with(menu), "{said:?}");
+    client.answer(WORDS, "sofware hos");
+    let found = client.until(REQUEST);
+    let lines: Vec<&str> = found.lines().filter(|line| line.contains("Host Software")).collect();
+    assert_eq!(lines, ["RFC 1 Host Software  1 source", "RFC 2 Host Software Again  1 source"], "{found}");
 }

@@ -23,6 +23,7 @@ mod presence;
 mod rates;
 mod readme;
 mod resume;
+mod search;
 mod server_flags;
 mod share;
 mod swarm;

@@ -1,19 +1,21 @@
 //! Finding: from what was typed to the texts that have it, best first, with a bound on the work.
 //!
 //! Each typed word stands for a group of words. The group with the fewest texts leads: only its texts are looked at, its nearest
-//! words first, and of each the words are compared with all groups. So the work is that of the rarest word, however common the
-//! others are; where all are common, it ends at a limit and says so.
+//! words first, and of each the words are compared with all groups. Where these are many, they are first narrowed to those that
+//! stand under the other groups too. So the work is that of the rarest word, however common the others are; where all are
+//! common, it ends at a limit and says so.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::ControlFlow;
 
 use hashbrown::HashMap;
 
 use super::query::{Closeness, Query};
 use super::words::errors_in;
 use super::{Doc, Index, TextKey, size_class};
-use crate::limits::{SEARCH_GROUP_MAX, SEARCH_LOOKED_AT_MAX, SEARCH_WORDS_MAX};
+use crate::limits::{SEARCH_GROUP_MAX, SEARCH_STEPS_MAX, SEARCH_WORDS_MAX};
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +36,9 @@ pub struct Hit {
     /// How many words it has.
     pub words: u8,
 }
+
+/// What looking at a text costs, in steps of going through the numbers of texts.
+pub(super) const SCORING: u32 = 128;
 
 /// Bits that hold one group's [`Closeness`], or 0.
 const BITS: u32 = 3;
@@ -175,26 +180,81 @@ impl<'a> Search<'a> {
     /// Says whether it gave up.
     fn run(&self, most: usize, best: &mut Best) -> bool {
         let Some(leader) = self.groups.get(self.leader) else { return false };
-        let mut left = SEARCH_LOOKED_AT_MAX;
+        let mut left = SEARCH_STEPS_MAX;
+        let within = self.narrowed(leader, &mut left);
         for (word, closeness) in &leader.words {
             let is_full = best.len() >= most;
             if is_full && best.peek().is_some_and(|Reverse((least, ..))| *least > self.at_most(*closeness)) {
                 return false;
             }
             let Some(postings) = self.index.postings.get(*word as usize) else { continue };
-            for number in postings.iter() {
-                let Some(less) = left.checked_sub(1) else { return true };
-                left = less;
-                let Some(doc) = self.index.docs.get(number as usize) else { continue };
-                if let Some(score) = self.score(doc, *word) {
+            let ended = postings.each(|number| {
+                let is_within = within.as_ref().is_none_or(|within| within.has(number));
+                if !pay(&mut left, if is_within { SCORING } else { 1 }) {
+                    return ControlFlow::Break(());
+                }
+                let doc = is_within.then(|| self.index.docs.get(number as usize)).flatten();
+                if let Some(doc) = doc
+                    && let Some(score) = self.score(doc, *word)
+                {
                     best.push(Reverse((score, Reverse(doc.words), Reverse(number))));
                     if best.len() > most {
                         best.pop();
                     }
                 }
+                ControlFlow::Continue(())
+            });
+            if ended.is_break() {
+                return true;
             }
         }
         false
+    }
+
+    /// The texts that stand under the leading group and under others as well, as far as it is cheaper to go through the others than to
+    /// look at each text of the leading one: reading on is quick, and a text anywhere is a wait for memory.
+    fn narrowed(&self, leader: &Group, left: &mut u32) -> Option<Bits> {
+        let mut others: Vec<&Group> = self
+            .groups
+            .iter()
+            .zip(0..)
+            .filter(|(_, at)| *at != self.leader)
+            .map(|(group, _)| group)
+            .collect();
+        others.sort_by_key(|group| group.texts);
+        let (mut within, mut texts) = (None, leader.texts);
+        for group in others {
+            let first = if within.is_none() { leader.texts } else { 0 };
+            let cost = group.texts.saturating_add(first);
+            let Some(cost) = u32::try_from(cost)
+                .ok()
+                .filter(|cost| u64::from(*cost) < texts.saturating_mul(u64::from(SCORING)))
+            else {
+                break;
+            };
+            if !pay(left, cost) {
+                break;
+            }
+            let before = within.take().unwrap_or_else(|| self.bits(leader, None).0);
+            let (after, count) = self.bits(group, Some(&before));
+            (within, texts) = (Some(after), count);
+        }
+        within
+    }
+
+    /// The texts of a group that are in another set, and how many those are.
+    fn bits(&self, group: &Group, within: Option<&Bits>) -> (Bits, u64) {
+        let (mut bits, mut count) = (Bits::new(self.index.docs.len()), 0_u64);
+        for (word, _) in &group.words {
+            let Some(postings) = self.index.postings.get(*word as usize) else { continue };
+            let _ = postings.each(|number| {
+                if within.is_none_or(|within| within.has(number)) {
+                    count = count.saturating_add(u64::from(bits.put(number)));
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        (bits, count)
     }
 
     /// The best score of a text that the leading group finds with a word of this closeness.
@@ -226,7 +286,7 @@ impl<'a> Search<'a> {
             if of_leader > nearest {
                 (nearest, under) = (of_leader, Some(*known));
             }
-            found = better_of(found, class);
+            found = better_of(found, class, self.groups.len());
         }
         if under != Some(word) {
             return None;
@@ -258,12 +318,41 @@ impl<'a> Search<'a> {
     }
 }
 
+/// Pays for a piece of work, if there is enough left.
+fn pay(left: &mut u32, cost: u32) -> bool {
+    let less = left.checked_sub(cost);
+    *left = less.unwrap_or(*left);
+    less.is_some()
+}
+
+/// A set of texts.
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn new(len: usize) -> Self {
+        Self(vec![0; len.div_ceil(64)])
+    }
+
+    /// Says whether it is new.
+    fn put(&mut self, number: u32) -> bool {
+        let bit = 1_u64.wrapping_shl(number);
+        let Some(bits) = self.0.get_mut(number as usize / 64) else { return false };
+        let is_new = *bits & bit == 0;
+        *bits |= bit;
+        is_new
+    }
+
+    fn has(&self, number: u32) -> bool {
+        self.0.get(number as usize / 64).is_some_and(|bits| bits & 1_u64.wrapping_shl(number) != 0)
+    }
+}
+
 /// The better closeness of two in each group.
-fn better_of(one: u64, other: u64) -> u64 {
+fn better_of(one: u64, other: u64, groups: usize) -> u64 {
     if one == 0 {
         return other;
     }
-    (0..GROUPS_MAX as u32).fold(0, |both, at| {
+    (0..groups as u32).fold(0, |both, at| {
         let shift = at.wrapping_mul(BITS);
         let part = |classes: u64| classes.wrapping_shr(shift) & MASK;
         both | part(one).max(part(other)).wrapping_shl(shift)

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::distance::{Letters, distance};
+use super::distance::Pattern;
 use super::fold::{each_word, words};
 use super::words::errors_in;
 use crate::limits::SEARCH_WORDS_MAX;
@@ -53,19 +53,26 @@ impl Closeness {
     pub(super) fn of_errors(errors: u8) -> Self {
         if errors == 1 { Self::OneError } else { Self::TwoErrors }
     }
+}
 
-    fn between(typed: &str, word: &str) -> Option<Self> {
-        if word == typed {
-            return Some(Self::Same);
-        }
-        if word.starts_with(typed) {
-            return Some(Self::Beginning);
-        }
-        let most = errors_in(typed);
-        if most == 0 || word.chars().any(char::is_numeric) {
-            return None;
-        }
-        distance(&Letters::new(typed), &Letters::new(word), most).map(Self::of_errors)
+/// A typed word, ready to be compared with others.
+struct Typed<'a> {
+    word: &'a str,
+    /// What it may be misspelt for, and with how many errors.
+    meant: Option<(Pattern, u8)>,
+}
+
+impl<'a> Typed<'a> {
+    fn new(word: &'a str) -> Self {
+        let errors = errors_in(word);
+        Self { word, meant: (errors > 0).then(|| (Pattern::new(word), errors)) }
+    }
+
+    fn finds(&self, word: &str) -> bool {
+        let is_meant = |(pattern, errors): &(Pattern, u8)| {
+            !word.chars().any(char::is_numeric) && pattern.distance(word, *errors).is_some()
+        };
+        word.starts_with(self.word) || self.meant.as_ref().is_some_and(is_meant)
     }
 }
 
@@ -153,9 +160,9 @@ impl Query {
 
     /// Whether each word is, or begins, or is meant by a word of these texts.
     pub fn matches<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> bool {
-        let mut missing: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        let mut missing: Vec<Typed<'_>> = self.words.iter().map(|word| Typed::new(word)).collect();
         for text in texts {
-            each_word(text, |word| missing.retain(|typed| Closeness::between(typed, word).is_none()));
+            each_word(text, |word| missing.retain(|typed| !typed.finds(word)));
         }
         missing.is_empty()
     }

@@ -84,6 +84,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn what_is_found_is_what_the_model_finds(steps in prop::collection::vec(step(), 1..80)) {
         let mut index = Index::default();
@@ -195,12 +197,14 @@ fn what_was_renewed_has_no_trace_of_what_is_gone() {
 #[test]
 fn a_search_for_common_words_ends_and_says_so() {
     let mut index = Index::default();
-    for key in 1..=SEARCH_LOOKED_AT {
+    for key in 1..=STEPS / find::SCORING - STEPS / 1000 {
         set(&mut index, &number(key), &["common words"]);
     }
     let query = Query::parse("words common").unwrap();
     assert!(!index.find(&query, 10).is_incomplete);
-    set(&mut index, &name("z"), &["common words"]);
+    for key in 1..=STEPS / 500 {
+        set(&mut index, &number(1_000_000 + key), &["common words"]);
+    }
     let found = index.find(&query, 10);
     assert!(found.is_incomplete);
     assert_eq!(found.hits.len(), 10);
@@ -209,4 +213,4 @@ fn a_search_for_common_words_ends_and_says_so() {
     assert_eq!((found.hits.len(), found.is_incomplete), (1, false), "the rarest word leads");
 }
 
-const SEARCH_LOOKED_AT: u32 = crate::limits::SEARCH_LOOKED_AT_MAX;
+const STEPS: u32 = crate::limits::SEARCH_STEPS_MAX;

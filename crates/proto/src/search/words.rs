@@ -8,7 +8,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
 
-use super::distance::{Letters, distance};
+use super::distance::Pattern;
 use crate::limits::SEARCH_WORD_CHARS_MAX;
 
 /// Words of one sorted run, at most.
@@ -141,13 +141,13 @@ impl Dictionary {
     /// The words that are meant by a typed one, if it has at most this many typing errors, and how many those are.
     pub(super) fn meant_by(&self, typed: &str, errors: u8, mut take: impl FnMut(u32, u8)) {
         let (length, most) = (typed.chars().count(), usize::from(errors));
-        let (letters, typed) = (letters_of(typed), Letters::new(typed));
+        let (letters, typed) = (letters_of(typed), Pattern::new(typed));
         let lengths = length.saturating_sub(most)..=length.saturating_add(most).min(SEARCH_WORD_CHARS_MAX);
         for alike in lengths.filter_map(|length| self.by_length.get(length)) {
             for (theirs, word) in alike.letters.iter().zip(&alike.words) {
                 let missing = (letters & !theirs).count_ones().max((theirs & !letters).count_ones());
                 if missing <= u32::from(errors)
-                    && let Some(errors) = distance(&typed, &Letters::new(self.text(*word)), errors)
+                    && let Some(errors) = typed.distance(self.text(*word), errors)
                 {
                     take(*word, errors);
                 }

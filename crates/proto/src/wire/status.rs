@@ -51,6 +51,8 @@ impl StatusCode {
     pub const OK: Self = Self(200);
     /// 404
     pub const NOT_FOUND: Self = Self(404);
+    /// Known, and not to whom it was said.
+    pub const NOT_IMPLEMENTED: Self = Self(501);
     /// 505
     pub const VERSION_NOT_SUPPORTED: Self = Self(505);
 
