@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::bench::list::{REQUEST, read_all};
-use crate::bench::load::{Load, Measured, Numbers, Window};
+use crate::bench::load::{Load, Measured, Numbers, Window, join};
 use crate::bench::server::{Kind, Programs, Server, wait_for};
 use crate::bench::stats::percentile;
 use crate::bench::talk;
@@ -63,8 +63,7 @@ pub(crate) fn command(flood: Flood) -> anyhow::Result<bool> {
 
 fn crowd(server: &Server, peers: u32) -> anyhow::Result<bool> {
     let idle = (0..peers).map(|at| (talk::add(Kind::Index, at as usize), row(at, 1, peers)));
-    let mut idle = Load::connect(server.address, idle)?;
-    idle.fill().context("the idle peers cannot register")?;
+    let idle = join(server.address, idle).context("the idle peers cannot register")?;
     let _rich = fill(server, peers)?;
     let records = peers + RECORDS;
     let (measured, lists) = thread::scope(|scope| {

@@ -23,7 +23,7 @@ const HELP: &str = "\
 usage: cargo xtask NAME
 
   test [--offline]   everything that must pass: parts, tidy, formatting, clippy, tests, docs, release build,
-                     instructions, demo
+                     instructions, crowd, demo
                      (--offline fetches nothing)
   tidy               the house rules that a linter lacks
   sim [--worlds N] [--seed N] [--swarm]

@@ -74,6 +74,7 @@ fn plan(texts: Option<&Path>) -> Vec<Step> {
         Step::cargo("worlds", "run --quiet --release --package sim -- --worlds 1000"),
         Step::cargo("fuzz", &fuzz::step()),
         Step::cargo("instructions", "run --quiet --package xtask -- bench instructions"),
+        Step::cargo("crowd", "run --quiet --package xtask -- flood crowd"),
         Step::demo("demo", vec!["demo".into()]),
     ];
     if let Some(folder) = texts {

@@ -17,7 +17,7 @@ use proto::tongue::Tongue;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -323,15 +323,26 @@ where
     F: Future<Output = ()>,
 {
     let source = arrival.source;
-    let opened = tokio::select! {
-        opened = opening(&arrival.stream) => opened,
-        () = stop.stopped() => None,
-        () = arrival.place.told_to_go() => {
+    let mut may_go = true;
+    let opened = {
+        let mut opening = pin!(opening(&arrival.stream));
+        loop {
+            tokio::select! {
+                biased;
+                opened = &mut opening => break opened,
+                () = stop.stopped() => break None,
+                // Of many who come back at once, some may be told to go before they were heard: they have spoken all the same.
+                () = arrival.place.told_to_go(), if may_go => may_go = arrival.stream.has_unread(),
+            }
+            if may_go {
+                may_go = false;
+                continue;
+            }
             let reason = RefusedReason::MadeRoom { max: UNPROVEN_MAX };
             observer.notice(AcceptNotice::Refused { source, reason });
             // It has said nothing, so nothing unread turns this close into a reset.
             drop(arrival.stream.send_now(arrival.place.refusal()));
-            None
+            break None;
         }
     };
     drop(arrival.place);

@@ -10,6 +10,7 @@ use crate::limits::{
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -163,6 +164,14 @@ impl Stream {
     pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => SockRef::from(socket).send(bytes),
+        }
+    }
+
+    /// Whether bytes have come that nobody has read. Asks the system itself, whatever the runtime last heard about this socket.
+    pub(crate) fn has_unread(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit(); 1];
+        match self {
+            Self::Plain(socket) => matches!(SockRef::from(socket).peek(&mut byte), Ok(1..)),
         }
     }
 

@@ -25,6 +25,8 @@ use super::talk::Talk;
 const SILENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 const READ: usize = 64 * 1024;
 const EVENTS: usize = 256;
+/// Peers that join at the same time.
+const JOIN_TOGETHER: usize = 500;
 /// Requests in one write while records are put in.
 const FILL_BATCH: usize = 64;
 
@@ -66,6 +68,20 @@ struct Connection {
     partial: usize,
     sent_at: Instant,
     due: VecDeque<Instant>,
+}
+
+/// Peers that say each at once what they have to say and stay: an index lets only so many be silent that have said nothing.
+pub(crate) fn join(
+    address: SocketAddr,
+    talks: impl IntoIterator<Item = (Talk, Numbers)>,
+) -> anyhow::Result<Vec<Load>> {
+    let (mut talks, mut joined) = (talks.into_iter().peekable(), Vec::new());
+    while talks.peek().is_some() {
+        let mut load = Load::connect(address, talks.by_ref().take(JOIN_TOGETHER))?;
+        load.fill()?;
+        joined.push(load);
+    }
+    Ok(joined)
 }
 
 /// Connections to one server.

@@ -45,6 +45,30 @@ fn i8_of_too_many_silent_connections_the_oldest_makes_room_and_nobody_else() {
 }
 
 #[test]
+fn i12_thousands_who_come_back_at_once_are_all_heard() {
+    const PEERS: u32 = 4000;
+    const THREADS: u32 = 8;
+    net::descriptors::raise_open_file_limit();
+    let index = Index::with(&["--quiet"]);
+    let come = |thread: u32| -> Vec<(u32, Raw)> {
+        let own = (0..PEERS).filter(|peer| peer % THREADS == thread);
+        own.map(|peer| {
+            let mut raw = index.raw_from(address(peer / 64));
+            raw.send(add(peer + 1, "T", "h", 1));
+            (peer + 1, raw)
+        })
+        .collect()
+    };
+    let peers: Vec<(u32, Raw)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || come(thread))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    for (number, mut raw) in peers {
+        raw.expect(ok(&[&format!("RFC {number} T h 1")]));
+    }
+}
+
+#[test]
 fn i7_lists_that_are_asked_for_together_are_answered_one_after_the_other() {
     let mut index = Index::start();
     let mut peer = index.raw();

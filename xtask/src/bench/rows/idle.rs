@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Effort;
-use crate::bench::load::{Load, Numbers};
+use crate::bench::load::{Numbers, join};
 use crate::bench::report::{self, Row, Target};
 use crate::bench::server::{Kind, Programs, Server};
 use crate::bench::talk::{self, FIRST_NUMBER};
@@ -24,8 +24,7 @@ pub(super) fn rows(programs: &Programs, effort: Effort) -> anyhow::Result<()> {
             let row = Numbers::Row { at: peer, left: 1, count: peers };
             (talk::add(kind, peer as usize), row)
         });
-        let mut load = Load::connect(server.address, talks)?;
-        load.fill()?;
+        let _joined = join(server.address, talks)?;
         let reached = server.resident()?.saturating_sub(before) as f64 / f64::from(peers);
         let name = format!("memory of an idle peer with one record, {}", kind.name());
         let remark = format!("resident; {peers} connections from {FIRST_NUMBER} on, each with one file");
