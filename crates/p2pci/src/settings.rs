@@ -93,7 +93,7 @@ impl FromStr for From {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeedTime {
     /// So long.
-    For(std::time::Duration),
+    For(Duration),
     /// Until Ctrl+C.
     Forever,
 }
