@@ -18,6 +18,7 @@ mod swarm;
 pub(crate) mod talk;
 mod titles;
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
@@ -43,6 +44,18 @@ pub(crate) fn command(asked: &Asked, typed: &[String]) -> anyhow::Result<bool> {
     }
 }
 
+/// Builds the work of the index without sockets, as it is released.
+fn build_engine(root: &Path) -> anyhow::Result<()> {
+    let built = Command::new(repository::cargo())
+        .args(["build", "--quiet", "--release", "--package", "index", "--example", "engine"])
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot start cargo build")?;
+    ensure!(built.success(), "the release build failed");
+    Ok(())
+}
+
 /// Builds the server and this tool as they are released, and lets that tool do it.
 fn run_optimised(typed: &[String]) -> anyhow::Result<bool> {
     let root = repository::root();
@@ -54,6 +67,7 @@ fn run_optimised(typed: &[String]) -> anyhow::Result<bool> {
         .status()
         .context("cannot start cargo build")?;
     ensure!(built.success(), "the release build failed");
+    build_engine(&root)?;
     let status = Command::new(target.join("release/xtask"))
         .args(typed)
         .current_dir(&root)

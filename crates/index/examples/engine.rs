@@ -35,6 +35,8 @@ fn main() -> ExitCode {
         "lookup" => World::filled().lookup(times),
         "list" => World::filled().list(times),
         "leave" => World::filled().join_and_leave(times),
+        "threads-1" => World::filled().share(1, times),
+        "threads-2" => World::filled().share(2, times),
         _ => return ExitCode::FAILURE,
     }
     ExitCode::SUCCESS
@@ -118,6 +120,26 @@ impl World {
             ControlFlow::Continue(())
         });
         assert!(seen >= expected);
+    }
+
+    /// So many pieces of work on each of some threads: seven look-ups to one ADD.
+    fn share(self, threads: u32, times: u32) {
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let world = &self;
+                scope.spawn(move || {
+                    let mut random = fastrand::Rng::with_seed(u64::from(thread));
+                    for at in 0..times {
+                        let number = random.u32(1..=RECORDS);
+                        if at % 8 == 0 {
+                            world.put(world.sessions[thread as usize], number);
+                        } else {
+                            world.visit(Asked::Holders(&Key::Rfc(RfcNumber::new(number).unwrap())), 1);
+                        }
+                    }
+                });
+            }
+        });
     }
 
     /// So many records, which a session adds and takes with it.

@@ -20,12 +20,18 @@ use tokio::time::timeout;
 
 use crate::store::Peer;
 
-/// Peers of one session that are recognised again. A session nearly always has one.
-const PEERS_KEPT: usize = 8;
+/// Peers of one session that are recognised again, beside the first. A session nearly always has one.
+const OTHERS_KEPT: usize = 7;
 
 /// The hosts and ports that one session claims.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
+    first: Option<Arc<Peer>>,
+    others: Option<Box<Others>>,
+}
+
+#[derive(Debug, Default)]
+struct Others {
     kept: Vec<Arc<Peer>>,
     looked_up: usize,
 }
@@ -41,18 +47,24 @@ impl Peers {
     ) -> Arc<Peer> {
         let same =
             |peer: &&Arc<Peer>| peer.claimed().port() == port && peer.claimed().host() == host.as_str();
-        if let Some(known) = self.kept.iter().find(same) {
+        let others = self.others.iter().flat_map(|others| &others.kept);
+        if let Some(known) = self.first.iter().chain(others).find(same) {
             return Arc::clone(known);
         }
         let peer = Arc::new(Peer::new(PeerAddr::new(host, port), source));
-        if self.looked_up < RESOLVES_PER_SESSION {
-            self.looked_up += 1;
+        if self.first.is_none() {
+            claims.prove(Arc::clone(&peer));
+            return Arc::clone(self.first.insert(peer));
+        }
+        let others = self.others.get_or_insert_default();
+        if others.looked_up + 1 < RESOLVES_PER_SESSION {
+            others.looked_up += 1;
             claims.prove(Arc::clone(&peer));
         }
-        if self.kept.len() >= PEERS_KEPT {
-            self.kept.remove(0);
+        if others.kept.len() >= OTHERS_KEPT {
+            others.kept.remove(0);
         }
-        self.kept.push(Arc::clone(&peer));
+        others.kept.push(Arc::clone(&peer));
         peer
     }
 }
@@ -267,6 +279,6 @@ mod tests {
         for port in 1..100 {
             of("c", port);
         }
-        assert_eq!(peers.kept.len(), PEERS_KEPT);
+        assert_eq!(peers.others.map(|others| others.kept.len()), Some(OTHERS_KEPT));
     }
 }

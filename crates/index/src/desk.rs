@@ -3,7 +3,7 @@
 //! Nearly every request is an ADD or a LOOKUP with a short answer. Those are answered at once; only what may have to wait is a
 //! future, in a box of its own, so that a silent connection does not hold room for it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use net::stream::WriteError;
 use proto::directory::{Cursor, Key, Record};
 use proto::schedule::Order;
 use proto::value::number::RfcNumber;
+use proto::visibility::Requester;
 use proto::wire::add::Add;
 use proto::wire::answer;
-use proto::wire::decoder::RequestDecoder;
+use proto::wire::decoder::Reading;
 use proto::wire::refusal::{Reason, Refusal};
 use proto::wire::request::{Request, Verb};
 use proto::wire::status::Status;
@@ -25,9 +26,9 @@ use proto::wire::version::Version;
 
 use crate::claims::Peers;
 use crate::meter::Kind;
-use crate::notice::Notice;
+use crate::notice::{LeftWhy, Notice};
 use crate::outlet::{Outlet, is_full};
-use crate::server::Shared;
+use crate::server::{Settings, Shared};
 use crate::store::{Asked, Op, Peer, Range, StoreError};
 use crate::view::View;
 use crate::wants::Listening;
@@ -39,7 +40,7 @@ mod watch;
 
 const GET_ELSEWHERE: Reason = Reason::NotServedHere("GET is for peers; this is the index");
 
-/// Answers the requests of one session.
+/// Answers the requests of one session, which is open in the store as long as this lives: dropping it closes it there.
 #[derive(Debug)]
 pub(crate) struct Desk {
     shared: Arc<Shared>,
@@ -50,6 +51,8 @@ pub(crate) struct Desk {
     listening: Option<Box<Listening>>,
     /// Ends a wait; everything else is short.
     stop: StopSignal,
+    /// `None` as long as it stays. A task that is aborted is so because the index stops.
+    left: Option<Box<LeftWhy>>,
 }
 
 /// What an answer said, for the notice.
@@ -76,8 +79,14 @@ pub(crate) enum Step<'a> {
 }
 
 impl Desk {
-    pub(crate) fn new(shared: Arc<Shared>, source: SocketAddr, view: View, stop: StopSignal) -> Self {
-        Self { shared, source, view, peers: Peers::default(), listening: None, stop }
+    /// Opens a session for a connection from `source`, which reached the index at `reached`.
+    pub(crate) fn join(shared: Arc<Shared>, source: SocketAddr, reached: IpAddr, stop: StopSignal) -> Self {
+        let id = shared.store.open();
+        shared.observer.notice(&Notice::Joined { id, source });
+        let requester = Requester { source: source.ip(), reached };
+        let Settings { record_host, order, .. } = shared.settings;
+        let view = View { policy: record_host, order, requester, session: id };
+        Self { shared, source, view, peers: Peers::default(), listening: None, stop, left: None }
     }
 
     /// What the requester is to be told without having asked just now.
@@ -85,9 +94,14 @@ impl Desk {
         self.listening.as_ref().map_or(Poll::Pending, |listening| listening.poll(context))
     }
 
-    /// The decoder of the session, made if there is none.
-    pub(crate) fn decoder<'a>(&self, decoder: &'a mut Option<Box<RequestDecoder>>) -> &'a mut RequestDecoder {
-        decoder.get_or_insert_with(|| Box::new(RequestDecoder::new(self.shared.settings.reading)))
+    /// Closes the session.
+    pub(crate) fn leave(mut self, why: LeftWhy) {
+        self.left = Some(Box::new(why));
+    }
+
+    /// How strictly requests are read.
+    pub(crate) fn reading(&self) -> Reading {
+        self.shared.settings.reading
     }
 
     /// Answers a request, or begins to.
@@ -299,6 +313,18 @@ impl Desk {
             let Said { status, records } = *said;
             let status = status.as_str();
             self.shared.observer.notice(&Notice::Request { source: self.source, request, status, records });
+        }
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let Self { shared, source, view, left, .. } = self;
+        let records = shared.store.close(view.session);
+        // The panic may have been the observer's, and a second one would end the process. The accept loop tells of it.
+        if !std::thread::panicking() {
+            let why = left.as_deref().unwrap_or(&LeftWhy::Stopping);
+            shared.observer.notice(&Notice::Left { id: view.session, source: *source, records, why });
         }
     }
 }

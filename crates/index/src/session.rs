@@ -7,25 +7,22 @@
 //! Time passes for the decoder only by events. So bytes that waited in the system while a long answer was written do not look
 //! like silence.
 //!
-//! Records are removed in one place, the destructor of [`Membership`]: at the end of the connection, before anybody lingers,
-//! and also when the task panics or is aborted.
+//! Records are removed in one place, the destructor of [`Desk`]: at the end of the connection, before anybody lingers, and also
+//! when the task panics or is aborted.
 
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use net::accept::Incoming;
 use net::limits::PRESENCE;
-use net::stop::StopSignal;
+use net::stop::{StopSignal, Stopped};
 use net::stream::WriteError;
-use proto::directory::SessionId;
 use proto::limits::{INDEX_READ, INDEX_TURN, LINGER};
-use proto::visibility::Requester;
 use proto::wire::decoder::{Decoded, RequestDecoder};
 use tokio::io::ReadBuf;
 use tokio::time::sleep_until;
@@ -33,10 +30,9 @@ use tokio::time::sleep_until;
 use crate::desk::v11::write_wanted;
 use crate::desk::{Desk, Step};
 use crate::meter::Kind;
-use crate::notice::{LeftWhy, Notice};
+use crate::notice::LeftWhy;
 use crate::outlet::Outlet;
 use crate::server::Shared;
-use crate::view::View;
 
 /// Serves a connection until it ends.
 ///
@@ -47,62 +43,25 @@ pub(crate) fn run(
     stop: StopSignal,
 ) -> impl Future<Output = ()> + Send + use<> {
     let Incoming { stream, first, first_byte_at, source, local, permit, tongue: _ } = incoming;
-    let membership = Membership::join(Arc::clone(&shared), source);
-    let requester = Requester { source: source.ip(), reached: local.ip() };
-    let settings = &shared.settings;
-    if settings.presence != PRESENCE {
-        stream.set_presence(settings.presence);
+    let presence = shared.settings.presence;
+    if presence != PRESENCE {
+        stream.set_presence(presence);
     }
-    let view =
-        View { policy: settings.record_host, order: settings.order, requester, session: membership.id };
     let now = Instant::now();
+    let decoder = RequestDecoder::opened(shared.settings.reading, &first, first_byte_at, now);
     let mut session = Session {
-        decoder: Some(Box::new(RequestDecoder::opened(shared.settings.reading, &first, first_byte_at, now))),
-        now,
+        begun: Some(Box::new(Begun { decoder, now })),
         outlet: Outlet::new(stream, shared.settings.write_stall),
-        desk: Desk::new(shared, source, view, stop.clone()),
+        desk: Desk::join(shared, source, local.ip(), stop.clone()),
     };
     async move {
         let why = session.converse(&stop).await;
         let farewell = Farewell::after(&why);
-        membership.leave(why);
+        let Session { desk, outlet, .. } = session;
+        desk.leave(why);
         // Boxed, as it is needed once and not while the session is silent.
-        Box::pin(session.close(farewell)).await;
+        Box::pin(close(outlet, farewell)).await;
         drop(permit);
-    }
-}
-
-/// A session that is open in the store. Dropping it closes it there.
-#[derive(Debug)]
-struct Membership {
-    shared: Arc<Shared>,
-    id: SessionId,
-    source: SocketAddr,
-    why: LeftWhy,
-}
-
-impl Membership {
-    fn join(shared: Arc<Shared>, source: SocketAddr) -> Self {
-        let id = shared.store.open();
-        // A task that is aborted is so because the index stops.
-        let membership = Self { shared, id, source, why: LeftWhy::Stopping };
-        membership.shared.observer.notice(&Notice::Joined { id, source });
-        membership
-    }
-
-    fn leave(mut self, why: LeftWhy) {
-        self.why = why;
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        let Self { shared, id, source, why } = self;
-        let records = shared.store.close(*id);
-        // The panic may have been the observer's, and a second one would end the process. The accept loop tells of it.
-        if !std::thread::panicking() {
-            shared.observer.notice(&Notice::Left { id: *id, source: *source, records, why });
-        }
     }
 }
 
@@ -160,23 +119,37 @@ enum Next<'a> {
 #[derive(Debug)]
 struct Session {
     /// Only while there is something to decode: a silent session holds none.
-    decoder: Option<Box<RequestDecoder>>,
-    /// How late it is for the decoder.
-    now: Instant,
+    begun: Option<Box<Begun>>,
     outlet: Outlet,
     desk: Desk,
+}
+
+/// What there is of a request that is not answered yet.
+#[derive(Debug)]
+struct Begun {
+    decoder: RequestDecoder,
+    /// How late it is for the decoder.
+    now: Instant,
+}
+
+impl Begun {
+    /// What is there, or a beginning.
+    fn within<'a>(place: &'a mut Option<Box<Self>>, desk: &Desk) -> &'a mut Self {
+        let new = || Box::new(Self { decoder: RequestDecoder::new(desk.reading()), now: Instant::now() });
+        place.get_or_insert_with(new)
+    }
 }
 
 impl Session {
     async fn converse(&mut self, stop: &StopSignal) -> LeftWhy {
         // One for the whole conversation: to begin listening costs more than to be asked again.
-        let mut stopped = pin!(stop.stopped());
+        let mut stopped = stop.stopped();
         loop {
             let wake = match self.answer_all().await {
                 Ok(wake) => wake,
                 Err(why) => return why,
             };
-            let event = self.select(wake, stopped.as_mut()).await;
+            let event = self.select(wake, &mut stopped).await;
             if let Err(why) = self.apply(event) {
                 return why;
             }
@@ -193,11 +166,13 @@ impl Session {
                 Next::Pending(wake) => Some(wake),
             };
             if let Some(wake) = pending {
-                if answered > 0 {
-                    self.desk.time(self.now);
+                if let Some(begun) = &self.begun
+                    && answered > 0
+                {
+                    self.desk.time(begun.now);
                 }
                 self.outlet.flush().await.map_err(broken)?;
-                self.decoder.take_if(|decoder| decoder.is_idle());
+                self.begun.take_if(|begun| begun.decoder.is_idle());
                 return Ok(wake);
             }
             if self.outlet.is_full() {
@@ -212,8 +187,8 @@ impl Session {
 
     /// Answers one request, or begins to.
     fn answer_next(&mut self) -> Result<Next<'_>, LeftWhy> {
-        let Self { decoder: Some(decoder), now, outlet, desk } = self else { return Ok(Next::Pending(None)) };
-        match decoder.poll(*now) {
+        let Self { begun: Some(begun), outlet, desk } = self else { return Ok(Next::Pending(None)) };
+        match begun.decoder.poll(begun.now) {
             Decoded::Pending(wake) => Ok(Next::Pending(wake)),
             Decoded::Ended => Err(LeftWhy::EndOfFile),
             Decoded::Request(request) => {
@@ -235,26 +210,22 @@ impl Session {
         }
     }
 
-    async fn select(
-        &mut self,
-        wake: Option<Instant>,
-        mut stopped: Pin<&mut impl Future<Output = ()>>,
-    ) -> Event {
-        let Self { decoder, outlet, desk, .. } = self;
+    async fn select(&mut self, wake: Option<Instant>, stopped: &mut Stopped<'_>) -> Event {
+        let Self { begun, outlet, desk } = self;
         // Boxed, as few connections wait for a moment and all would hold the room.
         let mut waking = wake.map(|wake| Box::pin(sleep_until(wake.into())));
         poll_fn(|context| {
             // In this order: a flood must not drown the stop, and bytes that are there are not silence.
-            if stopped.as_mut().poll(context).is_ready() {
+            if Pin::new(&mut *stopped).poll(context).is_ready() {
                 return Poll::Ready(Event::Stop);
             }
             let taken = poll_take(outlet, context, |outlet, bytes| {
-                let answered = if decoder.is_none() { desk.answer_at_once(bytes, outlet) } else { 0 };
+                let answered = if begun.is_none() { desk.answer_at_once(bytes, outlet) } else { 0 };
                 match bytes.get(answered..) {
                     None | Some([]) => Event::Answered,
                     Some(rest) => {
                         let now = Instant::now();
-                        desk.decoder(decoder).push(rest, now);
+                        Begun::within(begun, desk).decoder.push(rest, now);
                         Event::Bytes(now)
                     }
                 }
@@ -276,26 +247,26 @@ impl Session {
     fn apply(&mut self, event: Event) -> Result<(), LeftWhy> {
         match event {
             Event::Answered => {}
-            Event::Bytes(now) | Event::Wake(now) => self.now = now,
+            Event::Bytes(now) | Event::Wake(now) => Begun::within(&mut self.begun, &self.desk).now = now,
             Event::Wanted(names) => write_wanted(&names, self.outlet.held()),
-            Event::EndOfFile => self.desk.decoder(&mut self.decoder).push_end_of_file(),
+            Event::EndOfFile => Begun::within(&mut self.begun, &self.desk).decoder.push_end_of_file(),
             Event::Stop => return Err(LeftWhy::Stopping),
             Event::Failed(error) => return Err(LeftWhy::Error(error)),
         }
         Ok(())
     }
+}
 
-    async fn close(mut self, farewell: Farewell) {
-        match farewell {
-            Farewell::Close | Farewell::Linger => {
-                let flushed = self.outlet.flush().await.is_ok();
-                if flushed && farewell == Farewell::Linger {
-                    self.outlet.stream.close_lingering(LINGER).await;
-                }
+async fn close(mut outlet: Outlet, farewell: Farewell) {
+    match farewell {
+        Farewell::Close | Farewell::Linger => {
+            let flushed = outlet.flush().await.is_ok();
+            if flushed && farewell == Farewell::Linger {
+                outlet.stream.close_lingering(LINGER).await;
             }
-            Farewell::Abort => self.outlet.stream.abort(),
-            Farewell::Drop => {}
         }
+        Farewell::Abort => outlet.stream.abort(),
+        Farewell::Drop => {}
     }
 }
 
@@ -332,6 +303,6 @@ mod tests {
         }
         // Thousands of peers are silent most of the time; this is what each of them costs.
         let size = size_of_future(run);
-        assert!(size <= 768, "{size} bytes");
+        assert!(size <= 512, "{size} bytes");
     }
 }

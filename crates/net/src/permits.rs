@@ -10,8 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The counts; a clone is the same counts.
 #[derive(Debug, Clone)]
-pub struct Permits {
-    counts: Arc<Mutex<Counts>>,
+pub struct Permits(Arc<Shared>);
+
+/// Behind one pointer, as every connection has it.
+#[derive(Debug)]
+struct Shared {
+    counts: Mutex<Counts>,
     all_max: usize,
     per_address_max: usize,
 }
@@ -41,7 +45,7 @@ impl Permits {
     /// Nothing counted yet; at most `all_max` connections, at most `per_address_max` from one address.
     #[must_use]
     pub fn new(all_max: usize, per_address_max: usize) -> Self {
-        Self { counts: Arc::default(), all_max, per_address_max }
+        Self(Arc::new(Shared { counts: Mutex::default(), all_max, per_address_max }))
     }
 
     /// Counts a connection from this address.
@@ -51,11 +55,11 @@ impl Permits {
     pub fn acquire(&self, source: IpAddr) -> Result<Permit, Denied> {
         let network = network_of(source);
         let mut counts = self.counts();
-        if counts.all >= self.all_max {
-            return Err(Denied::All { max: self.all_max });
+        if counts.all >= self.0.all_max {
+            return Err(Denied::All { max: self.0.all_max });
         }
-        if counts.by_network.get(&network).copied().unwrap_or(0) >= self.per_address_max {
-            return Err(Denied::Address { max: self.per_address_max });
+        if counts.by_network.get(&network).copied().unwrap_or(0) >= self.0.per_address_max {
+            return Err(Denied::Address { max: self.0.per_address_max });
         }
         counts.all += 1;
         *counts.by_network.entry(network).or_insert(0) += 1;
@@ -83,7 +87,7 @@ impl Permits {
     // A standard mutex: it is held for a few instructions and never across an await. Nothing panics while it is held, so a
     // poisoned lock still holds true counts.
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

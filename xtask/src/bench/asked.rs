@@ -6,7 +6,8 @@ use super::http::Http;
 /// The lines of the help text.
 pub(crate) const USAGE: &str = "\
   bench index [PART…] [--records N] [--quick]
-                     the index beside a bare server and redis; parts: lookup add list memory idle leave search (default: all)
+                     the index beside a bare server and redis; parts: lookup add list memory idle leave scaling search
+                     (default: all)
   bench files [PART…] [--quick]
                      folders published, small files fetched, memory; parts: hashing publishing small memory (default: all)
   bench swarm [PART…] [--runs N] [--ours] [--quick]
@@ -81,16 +82,18 @@ pub(crate) enum Part {
     Memory,
     Idle,
     Leave,
+    Scaling,
     Search,
 }
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("lookup", Part::Lookup),
     ("add", Part::Add),
     ("list", Part::List),
     ("memory", Part::Memory),
     ("idle", Part::Idle),
     ("leave", Part::Leave),
+    ("scaling", Part::Scaling),
     ("search", Part::Search),
 ];
 

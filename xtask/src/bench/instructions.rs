@@ -13,12 +13,12 @@ use crate::{parts, repository, skips};
 /// Work of the engine, and the most instructions that one piece of it may take: half as much again as when it was measured, as
 /// compilers differ, and so do the seeds of hash tables.
 const BOUNDS: [(&str, u64); 6] = [
-    ("decode-lookup", 4_600),
-    ("decode-add", 4_600),
-    ("add", 2_500),
-    ("lookup", 1_300),
-    ("list", 270),
-    ("leave", 3_300),
+    ("decode-lookup", 1_470),
+    ("decode-add", 1_460),
+    ("add", 1_960),
+    ("lookup", 755),
+    ("list", 405),
+    ("leave", 2_780),
 ];
 
 /// Pieces in the shorter and in the longer run. The difference of the two has neither start nor filling in it.
@@ -31,13 +31,7 @@ pub(super) fn command() -> anyhow::Result<bool> {
     let Some(valgrind) = parts::find("valgrind", &target.join("parts")) else {
         return skip("bench instructions: no valgrind on this machine").map(|()| true);
     };
-    let built = Command::new(repository::cargo())
-        .args(["build", "--quiet", "--release", "--package", "index", "--example", "engine"])
-        .current_dir(&root)
-        .stdin(Stdio::null())
-        .status()
-        .context("cannot start cargo build")?;
-    ensure!(built.success(), "the release build failed");
+    super::build_engine(&root)?;
     let engine = target.join("release/examples/engine");
     println!("| work | instructions | at most |\n|---|---|---|");
     let mut is_ok = true;

@@ -10,10 +10,15 @@ pub(crate) const GENERATOR: usize = 1;
 
 /// Puts this thread on a core until the guard is dropped; what it starts meanwhile stays there.
 pub(crate) fn to(core: usize) -> anyhow::Result<Pinned> {
+    to_all(&[core])
+}
+
+/// The same on some cores.
+pub(crate) fn to_all(cores: &[usize]) -> anyhow::Result<Pinned> {
     let before = sched_getaffinity(None).context("cannot ask on which cores we may run")?;
     let mut only = CpuSet::new();
-    only.set(core);
-    sched_setaffinity(None, &only).with_context(|| format!("there is no core {core} to measure on"))?;
+    cores.iter().for_each(|core| only.set(*core));
+    sched_setaffinity(None, &only).with_context(|| format!("there are no cores {cores:?} to measure on"))?;
     Ok(Pinned { before })
 }
 

@@ -4,6 +4,7 @@ mod idle;
 mod leave;
 pub(crate) mod list;
 mod memory;
+mod scaling;
 mod search;
 mod throughput;
 
@@ -54,6 +55,7 @@ pub(super) fn command(index: &Index) -> anyhow::Result<bool> {
             Part::Memory => memory::rows(&programs, effort, index.records)?,
             Part::Idle => idle::rows(&programs, effort)?,
             Part::Leave => leave::rows(&programs, effort)?,
+            Part::Scaling => scaling::rows(&programs, effort)?,
             Part::Search => search::rows(&programs, effort, index.records)?,
         }
     }

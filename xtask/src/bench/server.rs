@@ -71,7 +71,17 @@ impl Server {
 
     /// The same with more flags, for one that announces itself.
     pub(crate) fn start_with(kind: Kind, programs: &Programs, flags: &[&str]) -> anyhow::Result<Self> {
-        let pinned = pin::to(pin::SERVER)?;
+        Self::start_on(&[pin::SERVER], kind, programs, flags)
+    }
+
+    /// The same on other cores. One on tokio has as many workers.
+    pub(crate) fn start_on(
+        cores: &[usize],
+        kind: Kind,
+        programs: &Programs,
+        flags: &[&str],
+    ) -> anyhow::Result<Self> {
+        let pinned = pin::to_all(cores)?;
         let (mut command, announced) = match kind {
             Kind::Index => (index(programs), true),
             Kind::Floor { request, answer } => (floor(programs, request, answer), true),

@@ -21,7 +21,7 @@ impl Desk {
         let began = self.shared.meter.wants_time().then(Instant::now);
         while answered < INDEX_TURN
             && !outlet.is_full()
-            && let Some(request) = canonical::read(&bytes[used..], self.shared.settings.reading)
+            && let Some(request) = canonical::read(&bytes[used..], self.reading())
             && self.is_answered(&request, outlet)
         {
             used += request.raw.len();

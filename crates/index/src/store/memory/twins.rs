@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use proto::value::digest::Digest;
 
-/// Names by content. Invariant: no set is empty.
+/// Names by content. Invariant: no set is empty, and there is a map only where there is a set. Every session has this, so it is
+/// one pointer.
 #[derive(Debug, Default)]
-pub(super) struct Twins(HashMap<Digest, BTreeSet<Arc<str>>>);
+pub(super) struct Twins(Option<Box<HashMap<Digest, BTreeSet<Arc<str>>>>>);
 
 impl Twins {
     pub(super) fn add(&mut self, hash: Digest, name: &Arc<str>) {
-        self.0.entry(hash).or_default().insert(Arc::clone(name));
+        self.0.get_or_insert_default().entry(hash).or_default().insert(Arc::clone(name));
     }
 
     /// Says whether the name was there.
@@ -27,10 +28,14 @@ impl Twins {
     }
 
     fn change<T>(&mut self, hash: Digest, change: impl FnOnce(&mut BTreeSet<Arc<str>>) -> T) -> Option<T> {
-        let names = self.0.get_mut(&hash)?;
+        let all = self.0.as_mut()?;
+        let names = all.get_mut(&hash)?;
         let changed = change(names);
         if names.is_empty() {
-            self.0.remove(&hash);
+            all.remove(&hash);
+        }
+        if all.is_empty() {
+            self.0 = None;
         }
         Some(changed)
     }
