@@ -7,7 +7,7 @@
 //! anywhere and go on later from a [`Cursor`]: every record that was there all along is seen exactly once.
 //!
 //! Records by number are what an index of 1.0 consists of, tens of millions of them, so they have a map of their own in which one
-//! takes 20 bytes; see `docs/decisions/0007-compact-directory.md`.
+//! takes 20 bytes; see `docs/decisions/0008-pieces-and-the-usual-shape.md`.
 
 mod files;
 #[cfg(any(test, feature = "fuzz"))]
