@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn serving_goes_on_for_a_time_or_forever() {
         assert_eq!("forever".parse(), Ok(SeedTime::Forever));
-        assert_eq!("2m".parse(), Ok(SeedTime::For(std::time::Duration::from_secs(120))));
+        assert_eq!("2m".parse(), Ok(SeedTime::For(Duration::from_secs(120))));
         assert!("".parse::<SeedTime>().is_err() && "5".parse::<SeedTime>().is_err());
     }
 
