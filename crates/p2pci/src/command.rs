@@ -13,7 +13,7 @@ mod watch;
 use peer::link::LinkError;
 use peer::query::QueryError;
 
-use crate::cli::Command;
+use crate::cli::{Command, Get};
 use crate::exit::{Code, Failure};
 use crate::out::{Format, Out};
 use crate::signals;
@@ -40,13 +40,27 @@ pub async fn run(command: Command, out: Out) -> Result<(), Failure> {
         Command::Server(args) => server::run(args, out).await,
         Command::Client(args) => client::run(args, out).await,
         Command::Share(args) => share::run(args, out).await,
-        Command::Get(args) => unless_interrupted(get::run(args, out)).await,
+        Command::Get(args) => fetch_and_serve(args, out).await,
         Command::Lookup(args) => unless_interrupted(lookup::run(args, out)).await,
         Command::List(args) => unless_interrupted(list::run(args, out)).await,
         Command::Search(args) => unless_interrupted(search::run(args, out)).await,
         Command::Watch(args) => watch::run(args, out).await,
         Command::Demo(args) => unless_interrupted(demo::run(args, out)).await,
     }
+}
+
+/// An interruption of the download is a failure; one of what follows is its usual end.
+async fn fetch_and_serve(args: Get, out: Out) -> Result<(), Failure> {
+    let seed_time = args.seed_time;
+    // One for both, so that none is lost in between.
+    let mut end = std::pin::pin!(signals::interrupted());
+    let seeding = tokio::select! {
+        biased;
+        fetched = get::run(args, out) => fetched?,
+        () = &mut end => return Err(Failure::new(Code::Interrupted, "interrupted")),
+    };
+    seeding.go_on(seed_time, out, end).await;
+    Ok(())
 }
 
 /// Dropping a command's future undoes what it has begun, so an interruption leaves nothing behind.

@@ -37,8 +37,8 @@ struct Context<'a> {
     seeding: Seeding,
 }
 
-/// Fetches each target. A target that fails does not keep the next ones from being fetched; the first failure is the command's.
-pub async fn run(args: Get, out: Out) -> Result<(), Failure> {
+/// Fetches each target; gives back what serves it meanwhile. A target that fails does not keep the next ones from being fetched; the first failure is the command's.
+pub async fn run(args: Get, out: Out) -> Result<Seeding, Failure> {
     let parse = |text: &String| {
         Wanted::parse(text, args.recursive).map_err(|sentence| Failure::new(Code::Usage, sentence))
     };
@@ -66,8 +66,7 @@ pub async fn run(args: Get, out: Out) -> Result<(), Failure> {
         context.note_failure(fetched, &mut first);
     }
     first.map_or(Ok(()), Err)?;
-    context.seeding.go_on(args.seed_time, out).await;
-    Ok(())
+    Ok(context.seeding)
 }
 
 impl Context<'_> {

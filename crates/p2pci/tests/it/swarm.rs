@@ -22,6 +22,15 @@ fn get(index: &str, into: &Path, flags: &[&str]) -> Process {
     Process::start(command)
 }
 
+/// Waits until it says that it serves, and presses Ctrl+C.
+fn end_serving(process: &mut Process) {
+    wait_for(BOUND, "it to say that it serves", || {
+        process.stderr().contains("serving it until Ctrl+C").then_some(())
+    });
+    assert!(!process.has_ended(), "it goes on serving");
+    process.signal(Signal::INT);
+}
+
 /// The whole answer to a request about this content.
 fn ask(port: u16, hash: &str, what: &str, range: &str) -> Vec<u8> {
     let mut raw = Raw::connect(port);
@@ -81,8 +90,7 @@ fn two_downloaders_finish_from_each_other_when_seed_and_index_are_gone() {
             lines.iter().any(|line| line.contains("\"fetched\"")).then_some(())
         });
         assert!(fs::read(folder.path().join("reel")).unwrap() == content, "the file differs");
-        assert!(!process.has_ended(), "it goes on serving");
-        process.signal(Signal::INT);
+        end_serving(process);
         assert_eq!(process.exit_code(BOUND), Some(0));
         assert_eq!(names_in(folder.path()), ["reel"]);
     }
@@ -142,7 +150,7 @@ fn who_fetched_serves_on_for_as_long_as_it_was_told() {
     let got = run_in(there.path(), ["get", &hash_of(&content), "-o", "reel", "--server", &index.address()]);
     assert_eq!(got.code, Some(0), "{}", got.stderr);
     assert!(fs::read(there.path().join("reel")).unwrap() == content);
-    first.signal(Signal::INT);
+    end_serving(&mut first);
     assert_eq!(first.exit_code(BOUND), Some(0));
     // Nobody asked the second one for anything, so it did not stay; and one that serves nothing is not registered at all.
     assert!(

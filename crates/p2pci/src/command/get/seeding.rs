@@ -17,7 +17,6 @@ use super::Context;
 use crate::local_peer::{Uploader, listen_spec, manners};
 use crate::out::Out;
 use crate::settings::SeedTime;
-use crate::signals;
 
 /// How long uploads may hold up the end of a command that was not told to serve.
 const UPLOADS_MAY_TAKE: Duration = Duration::from_secs(30);
@@ -28,7 +27,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// An upload server that starts with the first file that is worth it.
 #[derive(Default)]
-pub(super) struct Seeding(OnceLock<Option<Running>>);
+pub struct Seeding(OnceLock<Option<Running>>);
 
 struct Running {
     offers: Arc<Offers>,
@@ -91,10 +90,9 @@ impl Context<'_> {
 }
 
 impl Seeding {
-    /// Serves what was fetched for as long as that was asked for; Ctrl+C ends it at once.
-    pub(super) async fn go_on(&self, seed_time: Option<SeedTime>, out: Out) {
+    /// Serves what was fetched for as long as that was asked for; `interrupted` ends it at once.
+    pub async fn go_on(&self, seed_time: Option<SeedTime>, out: Out, interrupted: impl Future<Output = ()>) {
         let Some(Some(running)) = self.0.get() else { return };
-        let interrupted = signals::interrupted();
         let over = async {
             match seed_time {
                 None => running.uploads_end().await,
