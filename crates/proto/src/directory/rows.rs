@@ -173,7 +173,13 @@ impl Rows {
         // Of an empty rest the new row will be the first one.
         self.firsts.insert(at_piece + 1, rest.row(0).map_or(at, |(first, _)| first));
         self.pieces.insert(at_piece + 1, rest);
-        if row > cut || cut == ROOM { (at_piece + 1, row - cut) } else { (at_piece, row) }
+        if row > cut || cut == ROOM {
+            (at_piece + 1, row - cut)
+        } else {
+            // What was cut off may be as little as what follows.
+            self.join(at_piece + 1);
+            (at_piece, row)
+        }
     }
 
     /// Takes a row out.
