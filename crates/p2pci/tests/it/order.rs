@@ -9,7 +9,7 @@ use crate::foreign::Dialect;
 use crate::foreign::uploader::ForeignUploader;
 use crate::world::spec::{self, NOT_FOUND};
 use crate::world::v11::{add_files, hash, hashed, lookup, with};
-use crate::world::{Index, Raw};
+use crate::world::{Index, PATIENCE, Raw, wait_for};
 
 /// Programs that fetch the file, beside the one that has it.
 const FETCHING: usize = 40;
@@ -93,10 +93,10 @@ fn equal_sources_keep_the_order_of_joining_and_the_requester_comes_last() {
     index.raw().exchange(spec::LIST, all);
     // Who leaves is named no more, and who is alone stays so.
     drop(peers.drain(..2));
-    crate::world::wait_for(crate::world::PATIENCE, "two to be gone", || {
-        (index.status().records == 1).then_some(())
+    let mut asker = index.raw();
+    wait_for(PATIENCE, "two to be gone", || {
+        (asker.ask_whole(&spec::lookup(7)) == spec::ok(&[&line("cyd")])).then_some(())
     });
-    index.raw().exchange(spec::lookup(7), spec::ok(&["RFC 7 Seven cyd 1"]));
     index.raw().exchange(spec::lookup(8), NOT_FOUND);
 }
 
