@@ -85,7 +85,7 @@ fn what_was_added_is_found_and_what_has_gone_is_not() {
         complete: 2,
         ..FoundLine::default()
     };
-    assert_eq!(world.found("sofware host"), [line.clone()]);
+    assert_eq!(world.found("sofware host"), [line]);
     world.add(second, 1, "Other Title");
     assert_eq!(world.found("other").len(), 1);
     world.store.close(first);

@@ -36,7 +36,7 @@ pub async fn run(args: Search, out: Out) -> Result<(), Failure> {
         return Err(Failure::new(Code::NotFound, sentence));
     }
     if found.has_more {
-        out.remark(format_args!("There is more: another word narrows it, --limit {} shows it", LIMIT_MAX));
+        out.remark(format_args!("There is more: another word narrows it, --limit {LIMIT_MAX} shows it"));
     } else if found.is_incomplete {
         out.remark("There may be more: the search became too much; another word narrows it");
     }

@@ -16,7 +16,7 @@ fn world() -> (Index, Raw) {
         file("books/Humoresques\u{202e}.txt", 10),
     ];
     assert_eq!(ada.ask_v11(add_files("ada", 6000, &files)).object()["taken"], 3);
-    ada.ask(&add(9, "Host Software", "ada", 6000));
+    ada.ask(add(9, "Host Software", "ada", 6000));
     (index, ada)
 }
 

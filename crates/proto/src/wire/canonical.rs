@@ -114,7 +114,7 @@ fn text(bytes: &[u8], first: u8) -> (&[u8], &[u8]) {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
     let least = ONES.wrapping_mul(u64::from(first));
-    let mut at = 0;
+    let mut at = 0_usize;
     let (eights, _) = bytes.as_chunks::<8>();
     for eight in eights {
         let eight = u64::from_le_bytes(*eight);
@@ -123,13 +123,14 @@ fn text(bytes: &[u8], first: u8) -> (&[u8], &[u8]) {
         let others = (eight.wrapping_sub(least) | eight.wrapping_add(ONES) | eight) & HIGH;
         if others != 0 {
             // At most 7.
-            return bytes.split_at(at + (others.trailing_zeros() / 8) as usize);
+            let within = (others.trailing_zeros() / 8) as usize;
+            return bytes.split_at_checked(at.saturating_add(within)).unwrap_or((bytes, &[]));
         }
-        at += 8;
+        at = at.saturating_add(8);
     }
     let rest = bytes.get(at..).unwrap_or_default();
     let within = rest.iter().take_while(|byte| (first..=b'~').contains(*byte)).count();
-    bytes.split_at(at + within)
+    bytes.split_at_checked(at.saturating_add(within)).unwrap_or((bytes, &[]))
 }
 
 #[cfg(test)]

@@ -18,16 +18,18 @@ pub fn write(
     const KIND: &[u8] = b"RFC ";
     // The short parts are put together first: to append is dearer than to write into an array.
     let mut front = [b' '; KIND.len() + 11];
-    let digits = put_decimal(number.get(), front.len() - 1, &mut front);
+    let digits = put_decimal(number.get(), front.len().saturating_sub(1), &mut front);
     let start = digits.saturating_sub(KIND.len());
-    front[start..digits].copy_from_slice(KIND);
+    if let Some(kind) = front.get_mut(start..digits) {
+        kind.copy_from_slice(KIND);
+    }
     let mut back = [b' '; 6];
     let port = put_decimal(u32::from(port.get()), back.len(), &mut back).saturating_sub(1);
-    out.extend_from_slice(&front[start..]);
+    out.extend_from_slice(front.get(start..).unwrap_or_default());
     out.extend_from_slice(title.as_bytes());
     out.push(b' ');
     out.extend_from_slice(host.as_bytes());
-    out.extend_from_slice(&back[port..]);
+    out.extend_from_slice(back.get(port..).unwrap_or_default());
     match framing.line_end {
         LineEnd::Lf => out.push(b'\n'),
         LineEnd::CrLf => out.extend_from_slice(b"\r\n"),
@@ -38,7 +40,7 @@ pub fn write(
 /// dearest part of an answer.
 fn put_decimal(mut number: u32, end: usize, out: &mut [u8]) -> usize {
     let mut at = end;
-    for digit in out[..end].iter_mut().rev() {
+    for digit in out.get_mut(..end).unwrap_or_default().iter_mut().rev() {
         // The remainder of a division by ten fits a byte.
         *digit = b'0'.saturating_add(u8::try_from(number % 10).unwrap_or_default());
         number /= 10;

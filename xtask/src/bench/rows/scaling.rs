@@ -32,7 +32,7 @@ pub(super) fn rows(programs: &Programs, effort: Effort) -> anyhow::Result<()> {
             figure(median(&both)),
             figure(median(&one))
         );
-        ratio(name, &both, &one, Target::AtMost(1.10), remark);
+        ratio(name, &both, &one, Target::AtMost(1.10), &remark);
     }
     let (mut one, mut two) = (Vec::new(), Vec::new());
     for _ in 0..effort.rounds {
@@ -45,7 +45,7 @@ pub(super) fn rows(programs: &Programs, effort: Effort) -> anyhow::Result<()> {
         figure(median(&two) / 1e6),
         figure(median(&one) / 1e6)
     );
-    ratio(name, &two, &one, Target::AtLeast(1.8), remark);
+    ratio(name, &two, &one, Target::AtLeast(1.8), &remark);
     Ok(())
 }
 
@@ -74,7 +74,7 @@ fn directory_rate(programs: &Programs, effort: Effort, threads: u32) -> anyhow::
 }
 
 /// The median of the ratios within each round.
-fn ratio(name: String, ours: &[f64], other: &[f64], target: Target, remark: String) {
+fn ratio(name: String, ours: &[f64], other: &[f64], target: Target, remark: &str) {
     let ratios: Vec<f64> = ours.iter().zip(other).map(|(ours, other)| ours / other).collect();
     let (low, high) = (percentile(&ratios, 0.0), percentile(&ratios, 100.0));
     let remark = format!("{remark}; {} to {} in {} rounds", figure(low), figure(high), ratios.len());

@@ -10,6 +10,7 @@ use proto::value::digest::Digest;
 /// Names by content. Invariant: no set is empty, and there is a map only where there is a set. Every session has this, so it is
 /// one pointer.
 #[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "nearly every session has none: this is a pointer, a map is six")]
 pub(super) struct Twins(Option<Box<HashMap<Digest, BTreeSet<Arc<str>>>>>);
 
 impl Twins {

@@ -33,7 +33,7 @@ fn files_and_titles_are_found_by_any_words_and_gone_with_their_peer() {
     let paper = hashed("papers/Gödel, Escher.pdf", 5_000_000, 'a');
     ada.ask_v11(add_files("ada", 6000, &[paper.clone(), file("papers/notes.txt", 10)]));
     ben.ask_v11(add_files("ben", 6001, &[with(paper, json!({"copied": true}))]));
-    ben.ask(&add(7, "Host-IMP Protocol", "ben", 6001));
+    ben.ask(add(7, "Host-IMP Protocol", "ben", 6001));
     for typed in [
         "godel",
         "escher papers",
