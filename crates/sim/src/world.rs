@@ -177,14 +177,15 @@ impl World {
     fn step(&mut self) -> bool {
         let layout = self.layout;
         let flows = self.serving.settle(|block| layout.block_len(block), self.now);
-        let Some(Reverse((nanos, number))) = self.coming.peek().copied() else { return false };
-        let heap = nanos as f64 / 1e9;
-        let until = flows.min(heap).max(self.now);
-        for sent in self.serving.pass(self.now, until) {
-            self.leaves(sent);
-        }
+        let Some(Reverse((nanos, _))) = self.coming.peek().copied() else { return false };
+        let until = flows.min(nanos as f64 / 1e9).max(self.now);
+        let sent = self.serving.pass(self.now, until);
         self.now = until;
-        if heap <= until {
+        sent.into_iter().for_each(|sent| self.leaves(sent));
+        // What left may have made something happen that comes before what was next until now.
+        if let Some(Reverse((nanos, number))) = self.coming.peek().copied()
+            && nanos as f64 / 1e9 <= until
+        {
             self.coming.pop();
             let happens = self.happens.remove(&number).expect("each number has its event");
             self.events += 1;

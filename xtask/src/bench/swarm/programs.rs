@@ -137,13 +137,17 @@ impl Place {
         match system {
             System::P2pci => {
                 let mut index = net.on_the_hub(&self.p2pci);
-                running
-                    .start(index.args(["server", "--listen", &hub, "--quiet"]).stdout(self.log("index")?))?;
+                running.start(
+                    index
+                        .args(["server", "--listen", &hub, "--quiet"])
+                        .stdout(self.log("index")?)
+                        .stderr(Stdio::null()),
+                )?;
                 for seed in seeds {
                     let mut share = net.on(*seed, &self.p2pci);
                     share.arg("share").arg(self.seeds()).args(["--as", "/", "--json", "--server", &hub]);
                     share.arg("--state-dir").arg(self.folder.join(format!("state{seed}")));
-                    running.start(share.stdout(self.log(&format!("share{seed}"))?))?;
+                    running.start(share.stdout(self.log(&format!("share{seed}"))?).stderr(Stdio::null()))?;
                 }
                 wait("the seeds to be registered", START, || {
                     let mut lookup = net.on_the_hub(&self.p2pci);
