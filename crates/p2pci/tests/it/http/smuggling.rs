@@ -34,6 +34,8 @@ fn unescaped(text: &str) -> Vec<u8> {
 /// Everything that comes back until the connection ends.
 fn answers(mut raw: Raw, text: &str) -> String {
     raw.send(unescaped(text));
+    // What begins like no tongue at all would be waited for.
+    raw.end_sending();
     shown(&raw.try_to_end().unwrap_or_default())
 }
 
