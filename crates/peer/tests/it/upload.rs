@@ -51,7 +51,8 @@ fn serve(more: impl FnOnce(&Path)) -> Server {
         let mut stream = incoming.stream;
         let _ = stream.write_all(b"the other tongue", BOUND).await;
     };
-    tokio::spawn(upload::serve(listeners, policy, Manners::default(), shares, told.clone(), fallback, stop));
+    let served = upload::Served { content: Arc::clone(&shares) as Arc<_>, shares };
+    tokio::spawn(upload::serve(listeners, policy, Manners::default(), served, told.clone(), fallback, stop));
     Server { address, folder, told, _stopper: stopper }
 }
 
