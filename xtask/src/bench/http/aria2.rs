@@ -33,13 +33,14 @@ pub(super) fn rows(programs: &Programs, _: &Files, effort: Effort) -> anyhow::Re
     for _ in 0..effort.rounds {
         let into = tempfile::tempdir_in(files.path())?;
         let began = Instant::now();
+        // All peers have one address here, and it counts connections by that.
         let status = Command::new(&programs.aria2)
             .args([
                 "--no-conf",
                 "--no-proxy=*",
                 "--split=8",
                 "--min-split-size=1M",
-                "--max-connection-per-server=2",
+                "--max-connection-per-server=8",
             ])
             .args(["--file-allocation=none", "--quiet", "--max-concurrent-downloads=1", &url])
             .current_dir(into.path())
