@@ -238,8 +238,10 @@ mod tests {
             "cargo test --workspace",
             "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
             "cargo build --release --package p2pci",
+            "cargo run --quiet --release --package sim -- --worlds 1000",
             "cargo run --release --quiet --package proto --features fuzz --example fuzz -- fuzz/corpus --runs 20000000",
             "cargo run --quiet --package xtask -- bench instructions",
+            "cargo run --quiet --package xtask -- flood crowd",
             "target/release/p2pci demo",
             "target/release/p2pci demo --dir /texts",
         ];

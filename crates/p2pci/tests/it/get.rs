@@ -310,7 +310,7 @@ fn lookup_and_list_show_records_of_both_versions() {
     });
     let expected = json!({
         "type": "variant", "name": format!("{folder}/rfc5.txt"), "size": text.len(), "modified": variant["modified"],
-        "hash": hash_of(&text), "number": 5, "title": "Decode Encode Language", "published": true, "sources_in_all": 1,
+        "hash": hash_of(&text), "sha256": null, "number": 5, "title": "Decode Encode Language", "published": true, "sources_in_all": 1,
         "sources": [{"host": "127.0.0.1", "port": port, "speaks": "1.1", "published": true}],
     });
     assert_eq!(variant, expected);

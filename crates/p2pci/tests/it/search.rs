@@ -1,10 +1,12 @@
 //! `p2pci search`: what it shows, what it refuses, and how it ends.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::world::spec::add;
 use crate::world::v11::{add_files, file, hashed};
-use crate::world::{Finished, Index, Raw, run};
+use crate::world::{Finished, Index, PATIENCE, Raw, run, wait_for};
 
 /// A peer with some files, and a title in 1.0.
 fn world() -> (Index, Raw) {
@@ -100,11 +102,12 @@ fn more_than_one_answer_holds_comes_page_by_page() {
     for batch in files.chunks(300) {
         assert_eq!(ada.ask_v11(add_files("ada", 6000, batch)).object()["taken"], batch.len());
     }
-    let found = run(["search", "page", "--limit", "1000", "--json", "--server", &index.address()]);
-    let mut names: Vec<String> =
-        found.objects().iter().filter_map(|object| Some(object["name"].as_str()?.to_owned())).collect();
-    let all = names.len();
-    names.sort();
-    names.dedup();
-    assert_eq!((all, names.len()), (900, 900));
+    // Pages follow each other by their places, so they are whole once nothing is taken in any more.
+    wait_for(PATIENCE, "all of them on pages that do not overlap", || {
+        let found = run(["search", "page", "--limit", "1000", "--json", "--server", &index.address()]);
+        let objects = found.objects();
+        let names: Vec<&str> = objects.iter().filter_map(|object| object["name"].as_str()).collect();
+        let distinct: BTreeSet<&str> = names.iter().copied().collect();
+        (names.len() == 900 && distinct.len() == 900).then_some(())
+    });
 }
