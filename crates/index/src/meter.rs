@@ -1,7 +1,7 @@
 //! How much is asked and how long it takes, counted so that counting costs nearly nothing.
 //!
 //! Each thread has a lane of its own, so that no two cores write to one cache line; a reader adds the lanes up. Times are of one
-//! turn in [`SAMPLED`]: from the moment when requests were read to the moment when their answers are written.
+//! turn in `SAMPLED`: from the moment when requests were read to the moment when their answers are written.
 
 use std::cell::Cell;
 use std::fmt;

@@ -90,7 +90,7 @@ impl Server {
         variants::find(self.store(), target, &self.view_of(requester), self.tick()).await
     }
 
-    /// What matches a query, the best first, from a place on; `None` where there is no search. See [`Store::search`].
+    /// What matches a query, the best first, from a place on; `None` where there is no search. See [`crate::store::Store::search`].
     pub async fn search(&self, query: &Query, from: usize, limit: usize) -> Option<Matches> {
         self.store().search(query, from, limit).await
     }
