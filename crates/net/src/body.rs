@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::task::spawn_blocking;
@@ -45,12 +46,30 @@ impl Stream {
         len: u64,
         stall: Duration,
     ) -> Result<(), SendFileError> {
+        self.send_file_counted(file, offset, len, stall, &AtomicU64::new(0)).await
+    }
+
+    /// The same; `moved` grows by each byte as it gets away.
+    ///
+    /// # Errors
+    /// As [`Self::send_file`].
+    pub async fn send_file_counted(
+        &mut self,
+        file: impl Into<Arc<File>>,
+        offset: u64,
+        len: u64,
+        stall: Duration,
+        moved: &AtomicU64,
+    ) -> Result<(), SendFileError> {
         let piece = Piece { file: file.into(), offset, len };
         #[cfg(target_os = "linux")]
-        let sent = crate::sendfile::send(self, &piece, stall).await?;
+        let sent = match crate::portable::only() {
+            true => 0,
+            false => crate::sendfile::send(self, &piece, stall, moved).await?,
+        };
         #[cfg(not(target_os = "linux"))]
         let sent = 0;
-        self.copy_rest(piece, sent, stall).await
+        self.copy_rest(piece, sent, stall, moved).await
     }
 
     /// The same by reading and writing, for files that the system cannot send itself. Memory: one buffer of at most 256 KiB.
@@ -64,12 +83,19 @@ impl Stream {
         len: u64,
         stall: Duration,
     ) -> Result<(), SendFileError> {
-        self.copy_rest(Piece { file: file.into(), offset, len }, 0, stall).await
+        let moved = AtomicU64::new(0);
+        self.copy_rest(Piece { file: file.into(), offset, len }, 0, stall, &moved).await
     }
 
-    async fn copy_rest(&mut self, piece: Piece, sent: u64, stall: Duration) -> Result<(), SendFileError> {
+    async fn copy_rest(
+        &mut self,
+        piece: Piece,
+        sent: u64,
+        stall: Duration,
+        moved: &AtomicU64,
+    ) -> Result<(), SendFileError> {
         let Piece { file, offset, len } = piece;
-        let mut pace = Pace::new(stall);
+        let mut pace = Pace::new(stall, moved);
         let mut buffer = Vec::new();
         let mut sent = sent;
         while sent < len {
@@ -114,19 +140,21 @@ pub(crate) struct Piece {
 }
 
 /// Whether a body moves fast enough to be worth a place.
-pub(crate) struct Pace {
+pub(crate) struct Pace<'a> {
+    all: &'a AtomicU64,
     window: Duration,
     since: Instant,
     moved: u64,
 }
 
-impl Pace {
-    pub(crate) fn new(window: Duration) -> Self {
-        Self { window, since: Instant::now(), moved: 0 }
+impl<'a> Pace<'a> {
+    pub(crate) fn new(window: Duration, all: &'a AtomicU64) -> Self {
+        Self { all, window, since: Instant::now(), moved: 0 }
     }
 
     /// Counts bytes that got away; an error when a window is over in which there were too few.
     pub(crate) fn moved(&mut self, bytes: usize) -> Result<(), WriteError> {
+        self.all.fetch_add(bytes as u64, Ordering::Relaxed);
         self.moved = self.moved.saturating_add(bytes as u64);
         let elapsed = self.since.elapsed();
         if elapsed < self.window {

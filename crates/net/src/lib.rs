@@ -15,9 +15,12 @@ pub mod interfaces;
 pub mod limits;
 pub mod listen;
 pub mod permits;
+pub mod portable;
 pub mod protect;
 #[cfg(target_os = "linux")]
 mod sendfile;
 pub mod stop;
+#[cfg_attr(not(target_os = "linux"), path = "straight_portable.rs")]
+pub mod straight;
 pub mod stream;
 mod unproven;

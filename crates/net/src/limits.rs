@@ -68,6 +68,8 @@ pub const BODY_STEP: u64 = 1024 * 1024;
 pub const BODY_READAHEAD: u64 = 2 * 1024 * 1024;
 /// Distance in bytes at which a file is probed for being in memory: the system fetches at least about as much at once.
 pub const TOUCH_EVERY: usize = 128 * 1024;
+/// Bytes between a socket and a file that the system moves by itself.
+pub const STRAIGHT_HELD: usize = 1024 * 1024;
 /// Bytes read at once to bring a file into memory; they lie on a thread's stack.
 pub const TOUCH_BUFFER: usize = 64 * 1024;
 /// Bytes a second that a reader of a file must take at least.

@@ -13,6 +13,7 @@ use std::io::{self, IoSliceMut};
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -20,9 +21,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 /// Sends as much of the piece as the system can; fewer bytes than asked for mean that it cannot send this file at all.
-pub(crate) async fn send(stream: &mut Stream, piece: &Piece, stall: Duration) -> Result<u64, SendFileError> {
+pub(crate) async fn send(
+    stream: &mut Stream,
+    piece: &Piece,
+    stall: Duration,
+    moved: &AtomicU64,
+) -> Result<u64, SendFileError> {
     let Stream::Plain(socket) = stream;
-    let mut pace = Pace::new(stall);
+    let mut pace = Pace::new(stall, moved);
     let mut sent = 0;
     let mut in_memory = if lives_in_memory(&piece.file) { piece.len } else { 0 };
     while sent < piece.len {

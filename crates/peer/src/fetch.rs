@@ -9,6 +9,7 @@
 //! * `proof`: the size and the block list, from the first source that can prove them.
 //! * `haves`: asks sources that have a part what that is.
 //! * `drive`: the loop around the plan.
+//! * `in_place`: who may write straight into the part.
 //! * `writer`: verifies blocks and writes them, on a thread of its own.
 //! * `many`: many small files.
 
@@ -37,6 +38,7 @@ mod crew;
 mod drive;
 mod haves;
 mod http;
+mod in_place;
 mod many;
 
 mod partial;
@@ -160,6 +162,13 @@ pub enum Event<'a> {
         peer: &'a PeerAddr,
         /// How many since the last time.
         bytes: u64,
+    },
+    /// A source has others to serve first.
+    Waiting {
+        /// The source.
+        peer: &'a PeerAddr,
+        /// Our place in its queue, from 1.
+        place: u32,
     },
     /// A block was verified and written.
     Verified {

@@ -293,6 +293,17 @@ pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
     }
 }
 
+/// Has the disk begin to write these bytes: what is still to come is not waited for at the end then. A hint.
+pub(crate) fn begin_writing_back(file: &File, range: std::ops::Range<u64>) {
+    // As a side effect; pages that are being written are kept.
+    #[cfg(target_os = "linux")]
+    if let Some(length) = std::num::NonZeroU64::new(range.end.saturating_sub(range.start)) {
+        let _ = rustix::fs::fadvise(file, range.start, Some(length), rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, range);
+}
+
 /// Moves the first `length` bytes of a file back and puts `before` there.
 pub(crate) fn put_before(file: &File, length: u64, before: &[u8]) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];

@@ -1,6 +1,7 @@
 //! How fast bytes may go in one direction, all connections of a process together.
 
 use std::net::IpAddr;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,7 @@ impl RateLimit {
         }
     }
 
-    /// [`Stream::send_file`], no faster than allowed.
+    /// [`Stream::send_file_counted`], no faster than allowed.
     pub(crate) async fn send_file(
         &self,
         stream: &mut Stream,
@@ -53,15 +54,16 @@ impl RateLimit {
         offset: u64,
         length: u64,
         stall: Duration,
+        moved: &AtomicU64,
     ) -> Result<(), SendFileError> {
         let Some(step) = self.step() else {
-            return stream.send_file(file, offset, length, stall).await;
+            return stream.send_file_counted(file, offset, length, stall, moved).await;
         };
         let mut sent = 0;
         while sent < length {
             let piece = step.min(length - sent);
             self.admit(piece).await;
-            stream.send_file(Arc::clone(&file), offset + sent, piece, stall).await?;
+            stream.send_file_counted(Arc::clone(&file), offset + sent, piece, stall, moved).await?;
             sent += piece;
         }
         Ok(())

@@ -172,6 +172,18 @@ pub const RESOLVED_FOR: Duration = Duration::from_secs(60);
 pub const RESOLVED_MAX: usize = 10_000;
 /// File descriptors that are kept free of connections.
 pub const DESCRIPTORS_RESERVED: usize = 256;
+/// Uploads that run at once while more would not be faster together; see [`UPLOADS_MAX`].
+pub const UPLOADS_ABREAST: usize = 2;
+/// Uploads that wait for their turn in HTTP; more are told to come back later.
+pub const UPLOADS_WAITING: usize = 256;
+/// Of these, uploads to one address (IPv4) or one /64 (IPv6).
+pub const UPLOADS_WAITING_PER_ADDRESS: usize = 64;
+/// Longest wait for a turn of somebody who asked to be told its place.
+pub const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(600);
+/// How often who waits is told its place, where that has changed.
+pub const UPLOAD_PLACE_TOLD: Duration = Duration::from_secs(1);
+/// The same where it has not, so that waiting is no silence.
+pub const UPLOAD_PLACE_AGAIN: Duration = Duration::from_secs(5);
 /// Uploads that run at once; more wait in a queue.
 pub const UPLOADS_MAX: usize = 64;
 /// Of these, uploads to one address (IPv4) or one /64 (IPv6).
@@ -290,6 +302,8 @@ const _: () = {
     assert!(SOURCES_AT_ONCE < BLOCKS_HELD, "sources must not hold every block while none gets to the disk");
     assert!(API_PAGE_MAX <= LIST_PAGE_MAX);
     assert!(EVENT_FRAME.as_millis() <= SAMPLE_EVERY.as_millis());
-    assert!(UPLOADS_MAX < UPLOAD_CONNECTIONS_MAX);
+    assert!(UPLOADS_MAX + UPLOADS_WAITING < UPLOAD_CONNECTIONS_MAX);
+    assert!(UPLOADS_ABREAST <= UPLOADS_PER_ADDRESS && UPLOADS_WAITING_PER_ADDRESS < UPLOADS_WAITING);
+    assert!(UPLOAD_PLACE_AGAIN.as_secs() < DOWNLOAD_FIRST_BYTE.as_secs());
     assert!(UPLOADS_PER_ADDRESS < UPLOADS_MAX, "one address must not keep all others waiting");
 };

@@ -5,6 +5,7 @@ mod contents;
 mod disk;
 mod liars;
 mod names;
+mod portable;
 mod reach;
 mod strange_index;
 mod targets;

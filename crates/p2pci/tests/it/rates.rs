@@ -65,7 +65,7 @@ fn an_upload_limit_holds_for_all_connections_and_both_tongues_together() {
     let world = World::new(&["--upload-limit", RATE]);
     let began = Instant::now();
     let bytes: usize = std::thread::scope(|scope| {
-        let http = "GET /file/some/one HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        let http = "GET /file/some/one HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
         let old = "GET RFC 7 P2P-CI/1.0\r\nHost: h\r\nOS: Linux\r\n\r\n";
         let asked = [http, http, old].map(|request| scope.spawn(|| ask(world.sharer.raw(), request)));
         asked.into_iter().map(|asked| asked.join().unwrap()).sum()

@@ -91,6 +91,11 @@ impl<'a> Crew<'a> {
         (crew, heard)
     }
 
+    /// The memory of the transfer.
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.common.buffers
+    }
+
     pub(super) fn is_here(&self, id: SourceId) -> bool {
         self.members.get(id.0 as usize).is_some_and(|member| matches!(member.state, State::Here { .. }))
     }
@@ -190,6 +195,13 @@ impl<'a> Crew<'a> {
     pub(super) fn came(&self, id: SourceId, bytes: u64) {
         if let Some(member) = self.members.get(id.0 as usize) {
             self.progress.tell(Event::Received { peer: &member.peer, bytes });
+        }
+    }
+
+    /// The source has others to serve first.
+    pub(super) fn waits(&self, id: SourceId, place: u32) {
+        if let Some(member) = self.members.get(id.0 as usize) {
+            self.progress.tell(Event::Waiting { peer: &member.peer, place });
         }
     }
 

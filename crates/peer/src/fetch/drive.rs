@@ -92,11 +92,11 @@ async fn from_sources(
     // Others must not take a block for ours that the plan takes for theirs.
     let seed = joining.map_or_else(|| fastrand::u64(..), |joining| joining.swarm.offers().peer());
     let mut transfer = Transfer {
+        writer: Writer::start(open, list, there.clone(), crew.buffers()),
         crew,
         told,
-        plan: Plan::new(layout, there.clone(), pace, seed),
+        plan: Plan::new(layout, there, pace, seed),
         layout,
-        writer: Writer::start(open, list, there),
         joined,
         alone_since: None,
         complete: false,
@@ -259,6 +259,10 @@ impl Transfer<'_> {
             Told::Block(id, block, buffer) if self.crew.is_here(id) => {
                 self.write(id, block, buffer);
                 ControlFlow::Continue(())
+            }
+            Told::Waiting(id, place) => {
+                self.crew.waits(id, place);
+                self.on(plan::Event::Waits(id))
             }
             Told::Gone(id, fault) => self.leave(id, fault, plan::Event::Left(id)),
             // Of a source that was left, or a second proof of what is proven.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use proto::limits::UPLOAD_WAIT_MAX;
 use proto::transfer::answer::AnswerHead;
 use proto::transfer::blocks::Layout;
 use proto::value::digest::Digest;
@@ -20,6 +21,10 @@ pub(super) fn write_request(
 ) {
     let mut request =
         format!("{method} /hash/{hash}{path} HTTP/1.1\r\nHost: {peer}\r\nUser-Agent: p2pci\r\n");
+    if method == "GET" {
+        // For its turn, and to be told its place meanwhile (RFC 7240, section 4.3).
+        request += &format!("Prefer: wait={}\r\n", UPLOAD_WAIT_MAX.as_secs());
+    }
     if let Some(range) = range.filter(|range| !range.is_empty()) {
         request += &format!("Range: bytes={}-{}\r\n", range.start, range.end - 1);
     }

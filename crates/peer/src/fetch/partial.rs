@@ -7,13 +7,18 @@ use std::path::{Path, PathBuf};
 
 use proto::limits::RESERVE_MAX;
 use proto::transfer::blocks::{BlockList, Layout, TreeHasher};
-use proto::transfer::journal::{self, Boot, ChangeTime, HEADER_BYTES, Record, Resumed, Subject};
+use proto::transfer::journal::{self, Boot, ChangeTime, Record, Resumed, Subject};
 use proto::transfer::runs::Runs;
 use proto::value::digest::Digest;
 
 use super::{Check, FetchError, Outcome};
 use crate::files;
 use crate::landing::{Landing, Settled};
+
+mod landed;
+mod notes;
+
+pub(super) use notes::Notes;
 
 /// Longest journal that is read, in bytes: twice what the largest file needs.
 const JOURNAL_BYTES_MAX: usize = 128 * 1024 * 1024;
@@ -110,9 +115,7 @@ impl Partial {
             path: self.path,
             landing: self.landing,
             part: self.part,
-            journal,
-            header: journal::header(&subject),
-            length: 0,
+            notes: Notes::new(journal, &subject),
             layout,
         };
         let verified = match found {
@@ -150,10 +153,7 @@ pub(super) struct Open {
     path: PathBuf,
     landing: Landing,
     part: File,
-    journal: File,
-    header: [u8; HEADER_BYTES],
-    /// Bytes of the journal.
-    length: u64,
+    notes: Notes,
     layout: Layout,
 }
 
@@ -166,10 +166,10 @@ impl Open {
     /// Writes a verified block.
     pub(super) fn put(&mut self, block: u32, bytes: &[u8]) -> io::Result<()> {
         let Some(range) = self.layout.range(block) else { return Err(io::ErrorKind::InvalidInput.into()) };
-        self.append(&[Record::Intent(block)])?;
-        self.part.write_all_at(bytes, range.start)?;
-        let changed = change_time(&self.part)?;
-        self.append(&[Record::Done(block, changed)])
+        self.notes.around(&self.part, || {
+            self.part.write_all_at(bytes, range.start)?;
+            self.notes.done(block, &self.part)
+        })
     }
 
     /// Makes the part durable and gives it its name.
@@ -185,18 +185,15 @@ impl Open {
 
     fn start(&mut self) -> io::Result<()> {
         // The journal first: what it said about the part is over.
-        self.journal.set_len(0)?;
+        self.notes.begin()?;
         self.part.set_len(0)?;
         files::reserve(&self.part, self.layout.size().min(RESERVE_MAX))?;
-        self.journal.write_all_at(&self.header, 0)?;
-        self.length = HEADER_BYTES as u64;
-        self.append(&[Record::Opened(boot())])
+        self.notes.append(&[Record::Opened(boot())])
     }
 
     fn go_on(&mut self, resumed: Resumed, list: &BlockList) -> io::Result<Runs> {
         let Resumed { mut verified, trusted, length } = resumed;
-        self.length = length as u64;
-        self.journal.set_len(self.length)?;
+        self.notes.go_on(length as u64, verified.iter().next())?;
         if trusted {
             return Ok(verified);
         }
@@ -210,7 +207,7 @@ impl Open {
         if let Some(there) = verified.iter().next() {
             records.push(Record::Done(there, change_time(&self.part)?));
         }
-        self.append(&records)?;
+        self.notes.append(&records)?;
         Ok(verified)
     }
 
@@ -227,14 +224,6 @@ impl Open {
             }
         }
         Ok(lost)
-    }
-
-    fn append(&mut self, records: &[Record]) -> io::Result<()> {
-        let bytes: Vec<u8> =
-            records.iter().flat_map(|record| journal::record(&self.header, *record)).collect();
-        self.journal.write_all_at(&bytes, self.length)?;
-        self.length += bytes.len() as u64;
-        Ok(())
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) async fn prove(
             },
             Ok(Some(Told::Have(id, have))) => crew.heard(id, have),
             Ok(Some(Told::Gone(id, fault))) => crew.leave(id, fault),
+            Ok(Some(Told::Waiting(id, place))) => crew.waits(id, place),
             Ok(Some(Told::Bytes(id, bytes))) => {
                 crew.came(id, bytes);
             }

@@ -40,6 +40,8 @@ pub(super) enum Told {
     Bytes(SourceId, u64),
     /// It has a part, and told what that is, or what is new.
     Have(SourceId, Have),
+    /// It has others to serve first, and this is our place.
+    Waiting(SourceId, u32),
     /// A block came whole.
     Block(SourceId, u32, Buffer),
     /// It is gone.
@@ -120,6 +122,11 @@ impl Meter for Teller {
         if self.told.try_send(Told::Bytes(self.id, self.untold)).is_ok() {
             self.untold = 0;
         }
+    }
+
+    fn waits(&mut self, place: u32) {
+        // Where the transfer is busy, it hears of the next place.
+        let _ = self.told.try_send(Told::Waiting(self.id, place));
     }
 }
 
@@ -322,8 +329,8 @@ impl Source {
 
     async fn block(&self, layout: &Layout, block: u32, talk: &mut Talk<Teller>) -> Result<Buffer, End> {
         let length = usize::try_from(layout.block_len(block)).unwrap_or(0);
-        let mut buffer = self.common.buffers.take(length).await;
-        talk.fill(buffer.bytes_mut()).await?;
+        let mut buffer = self.common.buffers.take_for(block, length).await;
+        talk.bring(&mut buffer, length).await?;
         Ok(buffer)
     }
 

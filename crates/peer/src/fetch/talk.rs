@@ -3,15 +3,20 @@
 //! A body goes straight to where it belongs; only what came together with a head is copied.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use net::straight::Straight;
 use net::stream::Stream;
-use proto::limits::DOWNLOAD_RATE_MIN;
+use proto::limits::{DOWNLOAD_RATE_MIN, UPLOAD_WAIT_MAX};
 use proto::transfer::answer::AnswerHead;
 use proto::value::host::PeerAddr;
 
 use super::SourceFault;
+use super::buffers::Buffer;
+use super::in_place::Claim;
 use crate::download::Timing;
+use crate::files::on_disk;
 use crate::limit::RateLimit;
 use crate::patience::{GivenUp, Patience};
 use crate::words;
@@ -31,12 +36,17 @@ const METER_BYTES: u64 = 256 * 1024;
 pub(super) trait Meter: Send {
     /// So many since the last time. It must not wait for anything.
     fn came(&mut self, bytes: u64);
+
+    /// We wait for our turn, and this is our place. It must not wait for anything.
+    fn waits(&mut self, _place: u32) {}
 }
 
 /// A connection to a source.
 pub(super) struct Talk<M> {
     stream: Stream,
     timing: Timing,
+    /// For bodies that go straight into a file; made when there is one.
+    straight: Option<Straight>,
     limit: RateLimit,
     /// Bytes that came; those before `taken` were asked for.
     carry: Vec<u8>,
@@ -69,6 +79,7 @@ impl<M: Meter> Talk<M> {
         let limit = stream.peer_addr().map_or_else(|_| limit.clone(), |other| limit.towards(other.ip()));
         Ok(Self {
             stream,
+            straight: None,
             limit,
             timing: *timing,
             carry: Vec::new(),
@@ -101,12 +112,22 @@ impl<M: Meter> Talk<M> {
         let now = Instant::now();
         self.patience = Patience::new(self.timing, now);
         self.window.get_or_insert((now, 0));
-        for _ in 0..=INTERIM_MAX {
+        let mut interim = 0;
+        while interim <= INTERIM_MAX && now.elapsed() < UPLOAD_WAIT_MAX {
             let head = self.any_head().await?;
             if !(100..200).contains(&head.status) {
                 self.last = head.close;
                 self.patience.body_begins(Instant::now());
                 return Ok(head);
+            }
+            match head.place {
+                // It is busy, not slow.
+                Some(place) => {
+                    self.patience = Patience::new(self.timing, Instant::now());
+                    self.window = Some((Instant::now(), 0));
+                    self.meter.waits(place);
+                }
+                None => interim += 1,
             }
         }
         Err(SourceFault::Status(100))
@@ -158,6 +179,74 @@ impl<M: Meter> Talk<M> {
         Ok(())
     }
 
+    /// The next bytes of a body, a block, to where there is room for it. What the disk says goes into the buffer.
+    pub(super) async fn bring(&mut self, buffer: &mut Buffer, length: usize) -> Result<(), SourceFault> {
+        if let Some(claim) = buffer.claim().map(Arc::clone) {
+            match self.straight.take().or_else(Straight::new) {
+                Some(straight) => {
+                    if let Err(error) = self.land(straight, &claim, length).await? {
+                        buffer.fail(error);
+                    }
+                    return Ok(());
+                }
+                None => buffer.go_through_memory(length),
+            }
+        }
+        self.fill(buffer.bytes_mut()).await
+    }
+
+    async fn land(
+        &mut self,
+        mut straight: Straight,
+        claim: &Arc<Claim>,
+        length: usize,
+    ) -> Result<io::Result<()>, SourceFault> {
+        let carried = self.carried().iter().copied().take(length).collect::<Vec<u8>>();
+        let mut landed = carried.len();
+        self.taken += landed;
+        if landed > 0 {
+            self.meter(landed);
+            let claim = Arc::clone(claim);
+            if let Err(error) = on_disk(move || claim.put(&carried, 0)).await {
+                return Ok(Err(error));
+            }
+        }
+        while landed < length {
+            self.take_straight(&mut straight, length - landed).await?;
+            let held = straight.held();
+            self.meter(held);
+            let (claim, from) = (Arc::clone(claim), landed as u64);
+            let result;
+            (straight, result) = on_disk(move || {
+                let result = claim.land(&mut straight, from);
+                (straight, result)
+            })
+            .await;
+            if let Err(error) = result {
+                return Ok(Err(error));
+            }
+            landed += held;
+        }
+        self.straight = Some(straight);
+        self.meter_now();
+        Ok(Ok(()))
+    }
+
+    /// Waits for bytes, then takes all that are there.
+    async fn take_straight(&mut self, straight: &mut Straight, most: usize) -> Result<(), SourceFault> {
+        let step = self.limit.step();
+        let most = step.map_or(most, |step| as_room(step, most));
+        self.take(|stream| straight.take(stream, most)).await?;
+        while step.is_none() && straight.held() < most {
+            match straight.take(&self.stream, most - straight.held()) {
+                Ok(count @ 1..) => self.took(count)?,
+                // Nothing more now; the end and errors come again.
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a body that is of no use, if the connection is worth it; whether it is.
     pub(super) async fn skip(&mut self, length: Option<u64>) -> Result<bool, SourceFault> {
         let Some(length) = length.filter(|length| *length <= USELESS_BODY_MAX) else { return Ok(false) };
@@ -194,13 +283,21 @@ impl<M: Meter> Talk<M> {
     async fn read(&mut self, into: &mut [u8]) -> Result<usize, SourceFault> {
         let most = self.limit.step().map_or(into.len(), |step| as_room(step, into.len()));
         let into = into.get_mut(..most).unwrap_or_default();
+        self.take(|stream| stream.try_read(into)).await
+    }
+
+    /// Waits until there are bytes to be taken.
+    async fn take(
+        &mut self,
+        mut now: impl FnMut(&Stream) -> io::Result<usize>,
+    ) -> Result<usize, SourceFault> {
         loop {
             let wake = self.patience.wake();
             let came = tokio::select! {
                 // What is there counts, even if it is late.
                 biased;
                 ready = self.stream.readable() => match ready {
-                    Ok(()) => self.stream.try_read(into),
+                    Ok(()) => now(&self.stream),
                     Err(error) => Err(error),
                 },
                 () = tokio::time::sleep_until(wake.into()) => Err(io::ErrorKind::WouldBlock.into()),

@@ -9,7 +9,8 @@ use proto::transfer::runs::Runs;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::buffers::Buffer;
+use super::buffers::{Buffer, Buffers};
+use super::in_place::InPlace;
 use super::partial::Open;
 
 /// What became of a block.
@@ -35,10 +36,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Goes on after the blocks that are there. Ends by itself when this is dropped, after at most a few blocks.
-    pub(super) fn start(open: Open, list: Arc<BlockList>, there: Runs) -> Self {
+    pub(super) fn start(open: Open, list: Arc<BlockList>, there: Runs, buffers: &Buffers) -> Self {
         let (arrived, blocks) = unbounded_channel();
         let (told, verdicts) = unbounded_channel();
-        let work = Work { open, list, there, told };
+        let in_place = open.in_place(&there);
+        if let Some(places) = &in_place {
+            buffers.go_in_place(places.clone());
+        }
+        let work = Work { open, list, there, in_place, told };
         Self { arrived, verdicts, thread: spawn_blocking(|| work.run(blocks)) }
     }
 
@@ -61,37 +66,87 @@ struct Work {
     open: Open,
     list: Arc<BlockList>,
     there: Runs,
+    in_place: Option<InPlace>,
     told: UnboundedSender<Verdict>,
 }
 
 impl Work {
     fn run(mut self, mut blocks: UnboundedReceiver<Arrived>) -> Option<Open> {
-        while let Some((source, block, buffer)) = blocks.blocking_recv() {
-            let verdict = self.take(source, block, buffer.bytes());
+        while let Some((source, block, mut buffer)) = blocks.blocking_recv() {
+            let verdict = match self.take(block, &mut buffer) {
+                Ok(true) => Verdict::Verified(source, block),
+                Ok(false) => Verdict::Wrong(source, block),
+                Err(error) => Verdict::Disk(error),
+            };
             let failed = matches!(verdict, Verdict::Disk(_));
             // Nobody listens any more: what comes after this block is not wanted.
             if self.told.send(verdict).is_err() || failed {
                 break;
             }
         }
-        if self.there.is_empty() && self.list.layout().blocks() > 0 {
+        self.close();
+        if self.there.is_empty() && !self.is_whole() {
             self.open.discard();
             return None;
         }
         Some(self.open)
     }
 
-    fn take(&mut self, source: SourceId, block: u32, bytes: &[u8]) -> Verdict {
+    /// Whether the block is what it should be; then it is there, now or since before.
+    fn take(&mut self, block: u32, buffer: &mut Buffer) -> io::Result<bool> {
+        if let Some(error) = buffer.failure() {
+            return Err(error);
+        }
+        match buffer.claim() {
+            Some(_) => self.look_at(block),
+            None => self.write(block, buffer.bytes()),
+        }
+    }
+
+    /// It lies in the part already, unless another source's copy was faster.
+    fn look_at(&mut self, block: u32) -> io::Result<bool> {
+        if self.there.contains(block) {
+            return Ok(true);
+        }
+        if !self.open.holds(block, &self.list)? {
+            return Ok(false);
+        }
+        self.settle(block);
+        self.open.note(block)?;
+        self.there.insert(block);
+        Ok(true)
+    }
+
+    fn write(&mut self, block: u32, bytes: &[u8]) -> io::Result<bool> {
         if !self.list.verify(block, bytes) {
-            return Verdict::Wrong(source, block);
+            return Ok(false);
         }
         // Two sources may have been asked for it.
         if !self.there.contains(block) {
-            if let Err(error) = self.open.put(block, bytes) {
-                return Verdict::Disk(error);
-            }
+            self.settle(block);
+            self.open.put(block, bytes)?;
             self.there.insert(block);
         }
-        Verdict::Verified(source, block)
+        Ok(true)
+    }
+
+    fn settle(&self, block: u32) {
+        if let Some(places) = &self.in_place {
+            places.settle(block);
+        }
+    }
+
+    /// After this the part does not change any more, so that its last change is the one that is noted.
+    fn close(&mut self) {
+        let Some(places) = &self.in_place else { return };
+        places.close();
+        if let Some(block) = self.there.iter().next().filter(|_| !self.is_whole()) {
+            // What is not noted is only hashed again.
+            let _ = self.open.note(block);
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.there.count() == self.list.layout().blocks()
     }
 }

@@ -22,8 +22,8 @@ use proto::http::request::Request;
 use proto::http::status::Status;
 use proto::http::target::Target;
 use proto::limits::{
-    HAVE_WAIT, HTTP_IDLE, HTTP_TOGETHER, LINGER, UPLOAD_STALL, UPLOAD_TURN, UPLOADS_MAX, UPLOADS_PER_ADDRESS,
-    WRITE_STALL,
+    HAVE_WAIT, HTTP_IDLE, HTTP_TOGETHER, LINGER, UPLOAD_PLACE_AGAIN, UPLOAD_PLACE_TOLD, UPLOAD_STALL,
+    UPLOAD_TURN, UPLOAD_WAIT_MAX, UPLOADS_MAX, UPLOADS_PER_ADDRESS, WRITE_STALL,
 };
 use proto::value::digest::Digest;
 use tokio::io::ReadBuf;
@@ -145,7 +145,7 @@ struct Session<'a> {
     _permit: Permit,
 }
 
-impl<'a> Session<'a> {
+impl Session<'_> {
     async fn converse(&mut self) -> End {
         loop {
             let step = match self.decoder.poll(Instant::now()) {
@@ -262,7 +262,9 @@ impl<'a> Session<'a> {
             None => {
                 // Those who wait hold no file open.
                 drop(body);
-                let Some(place) = self.wait_for_place().await? else { return self.say_busy(request, frame) };
+                let Some(place) = self.wait_for_place(request).await? else {
+                    return self.say_busy(request, frame);
+                };
                 let again = self.prepare(request, frame).await?;
                 (place, again.head, again.body, again.status)
             }
@@ -274,12 +276,26 @@ impl<'a> Session<'a> {
         if done { Ok(()) } else { Err(End::Reset) }
     }
 
-    async fn wait_for_place(&self) -> Result<Option<Place<'a>>, End> {
-        let uploads = self.uploads;
-        tokio::select! {
-            place = uploads.places.acquire(self.source.ip()) => Ok(place),
-            () = tokio::time::sleep(UPLOAD_TURN) => Ok(None),
-            () = self.stop.stopped() => Err(End::Orderly),
+    /// Waits for a turn; `None` where that takes too long, or the queue is full. Who asked for it is told its place meanwhile.
+    async fn wait_for_place(&mut self, request: &Request) -> Result<Option<Place>, End> {
+        let Some(mut waiting) = self.uploads.places.queue(self.source.ip(), true) else { return Ok(None) };
+        let patience = request.waits.map_or(UPLOAD_TURN, |wish| wish.min(UPLOAD_WAIT_MAX));
+        let until = Instant::now() + patience;
+        let mut told: Option<(usize, Instant)> = None;
+        loop {
+            tokio::select! {
+                place = waiting.turn() => return Ok(Some(place)),
+                () = tokio::time::sleep_until(until.into()) => return Ok(None),
+                () = self.stop.stopped() => return Err(End::Orderly),
+                () = tokio::time::sleep(UPLOAD_PLACE_TOLD), if request.waits.is_some() => {}
+            }
+            let (place, now) = (waiting.place(), Instant::now());
+            if told.is_none_or(|(before, at)| before != place || now - at >= UPLOAD_PLACE_AGAIN) {
+                let mut interim = Vec::new();
+                answer::write_place(place, &mut interim);
+                self.stream.write_all(&interim, WRITE_STALL).await.map_err(|_| End::Reset)?;
+                told = Some((place, now));
+            }
         }
     }
 
@@ -294,7 +310,7 @@ impl<'a> Session<'a> {
         &mut self,
         head: &[u8],
         body: Option<Body>,
-        _place: Place<'_>,
+        _place: Place,
     ) -> Result<(), SendFileError> {
         self.limit.write_all(&mut self.stream, head, UPLOAD_STALL).await?;
         match body {
@@ -303,7 +319,9 @@ impl<'a> Session<'a> {
                 for Piece { before, bytes } in pieces {
                     self.limit.write_all(&mut self.stream, &before, UPLOAD_STALL).await?;
                     let (file, length) = (Arc::clone(&file), bytes.end.saturating_sub(bytes.start));
-                    self.limit.send_file(&mut self.stream, file, bytes.start, length, UPLOAD_STALL).await?;
+                    let moved = &self.uploads.places.moved;
+                    let (from, stall) = (bytes.start, UPLOAD_STALL);
+                    self.limit.send_file(&mut self.stream, file, from, length, stall, moved).await?;
                 }
                 Ok(())
             }

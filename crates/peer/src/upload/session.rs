@@ -1,6 +1,7 @@
 //! One connection to the upload server: one request, one answer, an orderly end.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Instant, SystemTime};
 
 use net::accept::Incoming;
@@ -124,7 +125,7 @@ impl Session<'_> {
         let length = found.length;
         let mut stream = stream;
         let limit = self.uploads.places.limit.towards(self.source.ip());
-        let sent = send(&mut stream, found, delivery, &limit).await;
+        let sent = send(&mut stream, found, delivery, &limit, &self.uploads.places.moved).await;
         drop(place);
         match sent {
             Ok(()) => {
@@ -193,6 +194,7 @@ async fn send(
     found: ToSend,
     delivery: Delivery,
     limit: &RateLimit,
+    moved: &AtomicU64,
 ) -> Result<(), SendFileError> {
     let ToSend { file, length, modified } = found;
     let mut out = Vec::new();
@@ -202,7 +204,7 @@ async fn send(
         if length > 0 {
             tokio::time::sleep(GET_HEAD_ALONE).await;
         }
-        return limit.send_file(stream, file, 0, length, UPLOAD_STALL).await;
+        return limit.send_file(stream, file, 0, length, UPLOAD_STALL, moved).await;
     }
     let wanted = usize::try_from(length).unwrap_or(GET_TOGETHER).min(GET_TOGETHER);
     let reading = Arc::clone(&file);
@@ -215,5 +217,5 @@ async fn send(
     limit.write_all(stream, &out, UPLOAD_STALL).await?;
     let sent = first.len() as u64;
     drop((first, out));
-    limit.send_file(stream, file, sent, length - sent, UPLOAD_STALL).await
+    limit.send_file(stream, file, sent, length - sent, UPLOAD_STALL, moved).await
 }

@@ -197,6 +197,11 @@ pub fn write_refusal(refusal: Refusal, date: SystemTime, out: &mut Vec<u8>) {
     write_text(refusal.status(), &refusal.to_string(), Method::Get, allow, frame, out);
 }
 
+/// Appends an interim answer (RFC 9110, section 15.2): the turn has not come yet, and this is the place in the queue, from 1.
+pub fn write_place(place: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("HTTP/1.1 102 Processing\r\nQueue-Place: {place}\r\n\r\n").as_bytes());
+}
+
 /// Appends a failure, whole.
 pub fn write_failure(failure: Failure, method: Method, frame: Frame, out: &mut Vec<u8>) {
     let retry = match failure {

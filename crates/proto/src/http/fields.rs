@@ -1,6 +1,6 @@
 //! From one whole head to a request: the request line, and the few header fields that mean something here.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use httparse::{EMPTY_HEADER, Error, Header};
 
@@ -37,6 +37,7 @@ pub(super) fn request(head: &[u8]) -> Result<Request, Refusal> {
         host,
         // 1.0 has no such thing by default, and nobody needs it there.
         keep_alive: minor == 1 && !fields.close,
+        waits: fields.waits.filter(|_| minor == 1),
         range: fields.range.and_then(RangeSet::parse),
         conditions: fields.conditions,
     })
@@ -60,6 +61,7 @@ struct Fields<'a> {
     /// A body is announced.
     body: bool,
     close: bool,
+    waits: Option<Duration>,
     range: Option<&'a [u8]>,
     /// An ignored range is ignored for good.
     range_twice: bool,
@@ -89,6 +91,7 @@ impl<'a> Fields<'a> {
             "host" if self.host.is_some() => return Err(Refusal::HostTwice),
             "host" => self.host = Some(value),
             "connection" => self.close |= has_token(value, b"close"),
+            "prefer" => self.waits = self.waits.or(waits(value)),
             "range" if self.range.is_some() => self.range_twice = true,
             "range" => self.range = Some(value),
             "origin" => self.origin = Some(value),
@@ -118,6 +121,13 @@ impl<'a> Fields<'a> {
 fn join(list: &mut Option<Box<[u8]>>, value: &[u8]) {
     let joined = list.take().map_or_else(|| value.into(), |before| [&*before, value].join(&b','));
     *list = Some(joined.into());
+}
+
+/// The seconds of `wait=N` among preferences (RFC 7240, section 4.3).
+fn waits(value: &[u8]) -> Option<Duration> {
+    let preferences = str::from_utf8(value).ok()?.split([',', ';']).map(str::trim_ascii);
+    let seconds = preferences.filter_map(|one| one.strip_prefix("wait=")?.parse::<u32>().ok());
+    seconds.map(|seconds| Duration::from_secs(seconds.into())).next()
 }
 
 fn date(value: &[u8]) -> Option<SystemTime> {

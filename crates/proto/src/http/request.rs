@@ -1,6 +1,6 @@
 //! A request in HTTP that can be answered.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::condition::{self, EntityTag};
 use super::range::RangeSet;
@@ -50,6 +50,8 @@ pub struct Request {
     pub host: Option<Box<str>>,
     /// The connection stays open for another request.
     pub keep_alive: bool,
+    /// How long the other side will wait for its turn, told its place meanwhile; `None` where it did not say so.
+    pub waits: Option<Duration>,
     /// Which bytes; `None` for all.
     pub range: Option<RangeSet>,
     /// On what the answer depends.

@@ -18,6 +18,8 @@ pub struct AnswerHead {
     pub range: Option<ContentRange>,
     /// The connection is closed after this answer.
     pub close: bool,
+    /// Of an interim answer: the place in the queue, from 1.
+    pub place: Option<u32>,
 }
 
 /// Which bytes of how many a body holds.
@@ -66,7 +68,7 @@ impl AnswerHead {
         let (Some(status), Some(version)) = (answer.code, answer.version) else {
             return Err(HeadError::NotHttp);
         };
-        let mut head = Self { status, length: None, range: None, close: version == 0 };
+        let mut head = Self { status, length: None, range: None, close: version == 0, place: None };
         for header in answer.headers.iter() {
             head.take(header.name, header.value.trim_ascii())?;
         }
@@ -88,6 +90,8 @@ impl AnswerHead {
             || (is("Content-Encoding") && !value.eq_ignore_ascii_case(b"identity"))
         {
             return Err(HeadError::Coded);
+        } else if is("Queue-Place") {
+            self.place = decimal(value).and_then(|place| u32::try_from(place).ok());
         } else if is("Connection") {
             let mut options = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
             self.close |= options.any(|option| option.eq_ignore_ascii_case(b"close"));
@@ -138,7 +142,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             head,
-            AnswerHead { status: 206, length: Some(10), range: range(5..15, 100), close: false }
+            AnswerHead { status: 206, length: Some(10), range: range(5..15, 100), close: false, place: None }
         );
         let head = parse("HTTP/1.0 200 OK|Content-Length: 0").unwrap().unwrap();
         assert_eq!((head.close, head.length, head.range), (true, Some(0), None));

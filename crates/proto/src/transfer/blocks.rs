@@ -211,6 +211,14 @@ impl BlockList {
         self.values.as_flattened()
     }
 
+    /// Checks a block whose bytes come in pieces; `None` when there is no such block.
+    #[must_use]
+    pub fn check_in_pieces(&self, block: u32) -> Option<BlockCheck<'_>> {
+        let range = self.layout.range(block)?;
+        let left = range.end.saturating_sub(range.start);
+        Some(BlockCheck { list: self, block, hasher: subtree_hasher(range.start), left: Some(left) })
+    }
+
     /// Whether these bytes are the block.
     #[must_use]
     pub fn verify(&self, block: u32, bytes: &[u8]) -> bool {
@@ -220,6 +228,36 @@ impl BlockList {
         match block_value(&self.layout, block, bytes) {
             Some(value) => self.values.get(block as usize) == Some(&value),
             None => blake3::hash(bytes) == self.root.0,
+        }
+    }
+}
+
+/// A block that is checked piece by piece.
+#[derive(Debug, Clone)]
+pub struct BlockCheck<'a> {
+    list: &'a BlockList,
+    block: u32,
+    hasher: Hasher,
+    /// Bytes that are still to come; `None` when there were too many.
+    left: Option<u64>,
+}
+
+impl BlockCheck<'_> {
+    /// The next bytes, any number.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.left = self.left.and_then(|left| left.checked_sub(bytes.len() as u64));
+        if self.left.is_some() {
+            self.hasher.update(bytes);
+        }
+    }
+
+    /// Whether the bytes were the block, all of it and nothing else.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        match (self.left, self.list.values.get(self.block as usize)) {
+            (Some(0), Some(value)) => self.hasher.finalize_non_root() == *value,
+            (Some(0), None) => self.hasher.finalize() == self.list.root.0,
+            _ => false,
         }
     }
 }
@@ -353,10 +391,15 @@ mod tests {
             assert_eq!(list.as_bytes().len() as u64, layout.list_bytes(), "{size}");
             for block in 0..layout.blocks() {
                 let range = layout.range(block).unwrap();
-                assert!(
-                    list.verify(block, &bytes[range.start as usize..range.end as usize]),
-                    "{size} {block}"
-                );
+                let part = &bytes[range.start as usize..range.end as usize];
+                assert!(list.verify(block, part), "{size} {block}");
+                let in_pieces = |part: &[u8]| {
+                    let mut check = list.check_in_pieces(block).unwrap();
+                    part.chunks(300_007).for_each(|piece| check.update(piece));
+                    check.is_passed()
+                };
+                assert!(in_pieces(part) && !in_pieces(&part[1..]), "{size} {block}");
+                assert!(!in_pieces(&[part, b"x"].concat()), "{size} {block}");
             }
             assert!(!list.verify(layout.blocks(), b""), "{size}");
         }

@@ -44,6 +44,8 @@ pub enum Event {
     NoMoreSources,
     /// Bytes of blocks came from a source.
     Bytes(SourceId, u64),
+    /// A source said that others come before us: it is not slow, but what it owes can be asked of others.
+    Waits(SourceId),
     /// A block came, verified and is written.
     Verified(SourceId, u32),
     /// A block came and is not what it should be.
@@ -185,6 +187,11 @@ impl Plan {
             Event::Bytes(id, bytes) => {
                 if let Some(source) = self.sources.get_mut(&id) {
                     source.took(bytes, now);
+                }
+            }
+            Event::Waits(id) => {
+                if let Some(source) = self.sources.get_mut(&id) {
+                    source.waits(now);
                 }
             }
             Event::Verified(id, block) => self.received(id, block, now),

@@ -1,6 +1,6 @@
 //! How a transfer looks while it runs: on a terminal a bar, and a line for each source; else a line where something goes wrong.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::out::{self, Out};
 
 const FILE: &str = "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
-const SOURCE: &str = "    {msg:24!} {binary_bytes} {binary_bytes_per_sec}";
+const SOURCE: &str = "    {msg:24!} {binary_bytes} {binary_bytes_per_sec} {prefix}";
 
 /// One transfer on the screen.
 pub(super) struct Display {
@@ -22,6 +22,8 @@ pub(super) struct Display {
     bars: Option<Bars>,
     /// The bar is for many files: each one's size is known and counted already.
     is_sum: bool,
+    /// Sources of which it was said that we wait for them.
+    waiting: Mutex<HashSet<PeerAddr>>,
 }
 
 struct Bars {
@@ -35,7 +37,7 @@ impl Display {
     pub(super) fn new(out: Out, name: &str) -> Self {
         let name = escape::Line(name.as_bytes()).to_string();
         let bars = (out::errors_are_watched() && !out.is_json()).then(|| Bars::new(&name));
-        Self { out, name, bars, is_sum: false }
+        Self { out, name, bars, is_sum: false, waiting: Mutex::default() }
     }
 
     /// For many files with so many bytes together.
@@ -60,6 +62,22 @@ impl Display {
         match &self.bars {
             Some(bars) => bars.screen.suspend(|| self.out.note(line)),
             None => self.out.note(line),
+        }
+    }
+
+    /// Once for each source, where nobody watches a bar.
+    fn waits(&self, peer: &PeerAddr, place: u32) {
+        if !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(peer.clone()) {
+            return;
+        }
+        let peer = peer.to_string();
+        match self.out.is_json() {
+            true => self.out.object(&json!({"type": "waiting", "from": peer, "place": place})),
+            false => self.note(&format!(
+                "p2pci: {}: {}: waiting, place {place}",
+                self.name,
+                escape::Line(peer.as_bytes())
+            )),
         }
     }
 
@@ -90,6 +108,8 @@ impl Progress for Display {
             }
             (Event::Joined { peer }, Some(bars)) => bars.join(peer),
             (Event::Received { peer, bytes }, Some(bars)) => bars.received(peer, bytes),
+            (Event::Waiting { peer, place }, Some(bars)) => bars.waits(peer, place),
+            (Event::Waiting { peer, place }, None) => self.waits(peer, place),
             (Event::Verified { bytes, .. }, Some(bars)) => bars.file.inc(bytes),
             (Event::Left { peer, fault }, bars) => {
                 if let Some(bars) = bars {
@@ -120,7 +140,16 @@ impl Bars {
 
     fn received(&self, peer: &PeerAddr, bytes: u64) {
         if let Some(bar) = self.sources().get(peer) {
+            if !bar.prefix().is_empty() {
+                bar.set_prefix("");
+            }
             bar.inc(bytes);
+        }
+    }
+
+    fn waits(&self, peer: &PeerAddr, place: u32) {
+        if let Some(bar) = self.sources().get(peer) {
+            bar.set_prefix(format!("waiting, place {place}"));
         }
     }
 

@@ -145,6 +145,11 @@ impl Source {
         }
     }
 
+    /// It is not its fault that nothing comes.
+    pub(super) fn waits(&mut self, now: Instant) {
+        self.window = Window { since: now, bytes: 0 };
+    }
+
     pub(super) fn delivered(&mut self, block: u32, now: Instant) {
         self.took(0, now);
         self.owed.retain(|owed| *owed != block);
