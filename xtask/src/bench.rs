@@ -17,6 +17,7 @@ pub(crate) mod stats;
 mod swarm;
 pub(crate) mod talk;
 mod titles;
+mod transfer;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -35,12 +36,16 @@ pub(crate) fn command(asked: &Asked, typed: &[String]) -> anyhow::Result<bool> {
         Asked::Floor { request, answer } => floor::serve(*request, *answer).map(|()| true),
         Asked::Instructions => instructions::command(),
         // An unoptimised generator would measure itself.
-        Asked::Index(_) | Asked::Files(_) | Asked::Http(_) if cfg!(debug_assertions) => run_optimised(typed),
+        Asked::Index(_) | Asked::Files(_) | Asked::Http(_) | Asked::Transfer(_) if cfg!(debug_assertions) => {
+            run_optimised(typed)
+        }
         Asked::Index(index) => rows::command(index),
         Asked::Files(asked) => files::command(asked),
         Asked::Http(http) => http::command(http),
         Asked::Swarm(_) if cfg!(debug_assertions) => run_optimised(typed),
         Asked::Swarm(asked) => swarm::command(asked),
+        Asked::Transfer(asked) => transfer::command(asked),
+        Asked::Send(path) => transfer::send(path).map(|()| true),
     }
 }
 

@@ -1,7 +1,10 @@
 //! What was typed after `bench`.
 
+use std::path::PathBuf;
+
 use super::files::Files;
 use super::http::Http;
+use super::transfer::Transfer;
 
 /// The lines of the help text.
 pub(crate) const USAGE: &str = "\
@@ -15,6 +18,8 @@ pub(crate) const USAGE: &str = "\
                      (default: all; --ours: not the others beside it)
   bench http [PART…] [--quick]
                      uploads, redirects and Metalinks beside nginx; parts: small large redirect aria2 (default: all)
+  bench transfer [PART…] [--size BYTES] [--quick]
+                     one large file beside bare loops, nginx and curl; parts: serve shm disk sources memory (default: all)
   bench instructions the decoder and the directory in instructions, under callgrind
 ";
 
@@ -26,6 +31,9 @@ pub(crate) enum Asked {
     Swarm(Swarm),
     Http(Http),
     Instructions,
+    Transfer(Transfer),
+    /// The bare sender of a file: for processes that the measurements start.
+    Send(PathBuf),
     /// The bare server itself: for processes that the measurements start.
     Floor {
         request: usize,
@@ -105,8 +113,10 @@ pub(crate) fn parse(typed: &[&str]) -> Result<Asked, String> {
         ["swarm", rest @ ..] => parse_swarm(rest).map(Asked::Swarm),
         ["http", rest @ ..] => Http::parse(rest).map(Asked::Http),
         ["instructions"] => Ok(Asked::Instructions),
+        ["transfer", rest @ ..] => Transfer::parse(rest).map(Asked::Transfer),
+        ["send", path] => Ok(Asked::Send(path.into())),
         ["floor", request, answer] => Ok(Asked::Floor { request: number(request)?, answer: number(answer)? }),
-        [] => Err("bench what? index, files, http, swarm or instructions".into()),
+        [] => Err("bench what? index, files, http, swarm, transfer or instructions".into()),
         [other, ..] => Err(format!("there is no bench '{other}'")),
     }
 }

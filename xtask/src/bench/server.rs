@@ -104,6 +104,32 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts a program on the server's core that says its port in the first line of its output, which goes to this file.
+    pub(crate) fn announced(mut command: Command, log: &Path) -> anyhow::Result<Self> {
+        let pinned = pin::to(pin::SERVER)?;
+        command.stdin(Stdio::null()).stdout(File::create(log)?);
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        drop(pinned);
+        Self::when_announced(child, log)
+    }
+
+    /// Starts a program on the server's core that will listen on this port, and waits until it does.
+    pub(crate) fn listening(mut command: Command, port: u16, name: &str) -> anyhow::Result<Self> {
+        let pinned = pin::to(pin::SERVER)?;
+        command.stdout(Stdio::null()).stdin(Stdio::null());
+        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        drop(pinned);
+        let server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) };
+        let listens = || TcpStream::connect(server.address).is_ok().then_some(());
+        wait_for(&format!("{name} to listen"), listens)?;
+        Ok(server)
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn when_announced(child: Child, log: &Path) -> anyhow::Result<Self> {
         let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
         let line = wait_for("the server to listen", || first_line(log))?;
@@ -118,14 +144,7 @@ impl Server {
 
     /// Its resident memory in bytes.
     pub(crate) fn resident(&self) -> anyhow::Result<u64> {
-        self.status("VmRSS:")
-    }
-
-    fn status(&self, name: &str) -> anyhow::Result<u64> {
-        let status = proc(self.child.id(), "status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such line")?;
-        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().context("no number")?;
-        Ok(kibibytes * 1024)
+        status(self.child.id(), "VmRSS:")
     }
 
     /// One request and its answer, byte for byte, on a connection of its own.
@@ -153,6 +172,18 @@ pub(crate) fn cpu_of(process: u32) -> anyhow::Result<Duration> {
     let all = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
     let per_second = rustix::param::clock_ticks_per_second();
     Ok(Duration::from_secs_f64(all.context("cannot read its times")? as f64 / per_second as f64))
+}
+
+/// Memory of a process that no file stands behind, in bytes.
+pub(crate) fn anonymous(process: u32) -> anyhow::Result<u64> {
+    status(process, "RssAnon:")
+}
+
+fn status(process: u32, name: &str) -> anyhow::Result<u64> {
+    let status = proc(process, "status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such line")?;
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().context("no number")?;
+    Ok(kibibytes * 1024)
 }
 
 fn proc(process: u32, name: &str) -> anyhow::Result<String> {

@@ -28,6 +28,7 @@ mod server_flags;
 mod share;
 mod swarm;
 mod transcripts;
+mod uploads;
 mod v11;
 mod watch;
 mod web;
