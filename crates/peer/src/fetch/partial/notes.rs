@@ -149,6 +149,6 @@ mod tests {
         }
         notes.around(&part, || notes.done(4, &part)).unwrap();
         assert_eq!(trusted(change_time(&part).unwrap()), (true, vec![3, 4]));
-        assert_eq!(trusted(elsewhere).0, false);
+        assert!(!trusted(elsewhere).0);
     }
 }
