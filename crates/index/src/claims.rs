@@ -44,29 +44,51 @@ impl Peers {
         port: Port,
         source: IpAddr,
         claims: &Arc<Claims>,
-    ) -> Arc<Peer> {
-        let same =
-            |peer: &&Arc<Peer>| peer.claimed().port() == port && peer.claimed().host() == host.as_str();
-        let others = self.others.iter().flat_map(|others| &others.kept);
-        if let Some(known) = self.first.iter().chain(others).find(same) {
-            return Arc::clone(known);
+    ) -> &Arc<Peer> {
+        let is_it =
+            |peer: &Arc<Peer>| peer.claimed().port() == port && peer.claimed().host() == host.as_str();
+        // Taken out and put back, since most sessions have one and it is nearly always that one.
+        match self.first.take() {
+            Some(first) if is_it(&first) => self.first.insert(first),
+            Some(first) => {
+                self.first = Some(first);
+                self.others.get_or_insert_default().of(is_it, || new(host, port, source), claims)
+            }
+            None => {
+                let peer = new(host, port, source);
+                claims.prove(Arc::clone(&peer));
+                self.first.insert(peer)
+            }
         }
-        let peer = Arc::new(Peer::new(PeerAddr::new(host, port), source));
-        if self.first.is_none() {
-            claims.prove(Arc::clone(&peer));
-            return Arc::clone(self.first.insert(peer));
-        }
-        let others = self.others.get_or_insert_default();
-        if others.looked_up + 1 < RESOLVES_PER_SESSION {
-            others.looked_up += 1;
-            claims.prove(Arc::clone(&peer));
-        }
-        if others.kept.len() >= OTHERS_KEPT {
-            others.kept.remove(0);
-        }
-        others.kept.push(Arc::clone(&peer));
-        peer
     }
+}
+
+impl Others {
+    fn of(
+        &mut self,
+        is_it: impl Fn(&Arc<Peer>) -> bool,
+        new: impl FnOnce() -> Arc<Peer>,
+        claims: &Arc<Claims>,
+    ) -> &Arc<Peer> {
+        let known = self.kept.iter().position(is_it);
+        let at = known.unwrap_or_else(|| {
+            let peer = new();
+            if self.looked_up + 1 < RESOLVES_PER_SESSION {
+                self.looked_up += 1;
+                claims.prove(Arc::clone(&peer));
+            }
+            if self.kept.len() >= OTHERS_KEPT {
+                self.kept.remove(0);
+            }
+            self.kept.push(peer);
+            self.kept.len() - 1
+        });
+        &self.kept[at]
+    }
+}
+
+fn new(host: Host<'_>, port: Port, source: IpAddr) -> Arc<Peer> {
+    Arc::new(Peer::new(PeerAddr::new(host, port), source))
 }
 
 /// How a claim can be settled.
@@ -271,7 +293,8 @@ mod tests {
     fn a_session_has_one_peer_for_each_claim_and_keeps_few() {
         let (claims, mut peers, source) = (Arc::new(Claims::default()), Peers::default(), ip("127.0.0.1"));
         let mut of = |host: &str, port| {
-            peers.of(Host::parse(host.as_bytes()).unwrap(), Port::new(port).unwrap(), source, &claims)
+            let (host, port) = (Host::parse(host.as_bytes()).unwrap(), Port::new(port).unwrap());
+            Arc::clone(peers.of(host, port, source, &claims))
         };
         let first = of("a", 1);
         assert!(Arc::ptr_eq(&first, &of("a", 1)));

@@ -185,7 +185,7 @@ fn first_row(record: &Record<'_, Peer>) -> FileRow {
     let (sources, contents) = (1, 1);
     match record.said {
         SaidRef::Title(title) => {
-            let title = Some(title.into());
+            let title = Some(title.as_str().into());
             FileRow { key, rfc: number, title, size: None, modified: None, hash: None, sources, contents }
         }
         SaidRef::File(file) => {

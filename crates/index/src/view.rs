@@ -24,31 +24,31 @@ impl View {
     pub(crate) fn write(&self, found: &Record<'_, Peer>, framing: AnswerFraming, out: &mut Vec<u8>) {
         let KeyRef::Rfc(number) = found.key else { return };
         let title = match found.said {
-            SaidRef::Title(title) => title,
-            SaidRef::File(file) => file.rfc.as_ref().map_or(&*file.name, |(_, title)| title),
+            SaidRef::Title(title) => title.as_bytes(),
+            SaidRef::File(file) => file.rfc.as_ref().map_or(&*file.name, |(_, title)| title).as_bytes(),
         };
         self.write_line(number, title, found.session, found.peer, framing, out);
     }
 
     /// Appends the line of a record of the requester's own.
     pub(crate) fn write_own(&self, add: &Add<'_>, peer: &Peer, framing: AnswerFraming, out: &mut Vec<u8>) {
-        self.write_line(add.number, add.title.as_str(), self.session, peer, framing, out);
+        self.write_line(add.number, add.title.as_str().as_bytes(), self.session, peer, framing, out);
     }
 
     fn write_line(
         &self,
         number: RfcNumber,
-        title: &str,
+        title: &[u8],
         session: SessionId,
         peer: &Peer,
         framing: AnswerFraming,
         out: &mut Vec<u8>,
     ) {
-        let port = peer.claimed().port();
         match self.shown(session, peer) {
-            Shown::Claimed => record::write(number, title, peer.claimed().host(), port, framing, out),
+            Shown::Claimed => record::write(number, title, peer.claimed().words(), framing, out),
             Shown::Address(address) => {
-                record::write(number, title, &address.to_string(), port, framing, out);
+                let words = format!("{address} {}", peer.claimed().port());
+                record::write(number, title, &words, framing, out);
             }
         }
     }
@@ -99,7 +99,7 @@ mod tests {
         let view = View { policy: RecordHost::Auto, order: Order::Load, requester, session: SessionId(1) };
         let key = KeyRef::Rfc(RfcNumber::new(7).unwrap());
         let session = SessionId(if own { 1 } else { 2 });
-        let found = Record { key, session, said: SaidRef::Title("A b"), peer: &Arc::new(peer) };
+        let found = Record { key, session, said: SaidRef::Title("A b".into()), peer: &Arc::new(peer) };
         let mut out = Vec::new();
         view.write(&found, Framing::SPEC.answer(), &mut out);
         String::from_utf8(out).unwrap()

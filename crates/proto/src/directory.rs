@@ -21,13 +21,16 @@ mod slab;
 mod tests;
 mod texts;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use self::files::Files;
 use self::listed::Lists;
 use self::numbers::Numbers;
+use self::rows::Run;
 pub use self::session_hash::SessionHash;
 use self::slab::Slab;
+pub use self::texts::Text;
 use crate::value::digest::Digest;
 use crate::value::number::RfcNumber;
 use crate::wire::v11::body::File;
@@ -116,7 +119,7 @@ impl Said {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SaidRef<'a> {
     /// See [`Said::Title`].
-    Title(&'a str),
+    Title(Text<'a>),
     /// See [`Said::File`].
     File(&'a Arc<File>),
 }
@@ -125,7 +128,7 @@ impl SaidRef<'_> {
     /// One of one's own.
     pub fn to_said(self) -> Said {
         match self {
-            Self::Title(title) => Said::Title(title.into()),
+            Self::Title(title) => Said::Title(title.as_str().into()),
             Self::File(file) => Said::File(Arc::clone(file)),
         }
     }
@@ -231,9 +234,9 @@ impl<P> Directory<P> {
         title: &str,
         peer: &Arc<P>,
     ) -> Option<Was> {
-        let place = self.place_of(session, peer);
+        let (place, is_new) = self.place_of(session, peer);
         let replaced = self.numbers.add_title(number, session, title, place);
-        self.settle_number(session, number, place, replaced)
+        self.settle_number(session, number, (place, is_new), replaced)
     }
 
     /// Adds a file under one of its keys, or replaces what the same session said about the same key.
@@ -244,19 +247,17 @@ impl<P> Directory<P> {
         file: &Arc<File>,
         peer: &Arc<P>,
     ) -> Option<Was> {
-        let place = self.place_of(session, peer);
+        let (place, is_new) = self.place_of(session, peer);
         if let Key::Rfc(number) = key {
             let replaced = self.numbers.add_file(*number, session, file, place);
-            return self.settle_number(session, *number, place, replaced);
+            return self.settle_number(session, *number, (place, is_new), replaced);
         }
         self.note(key);
         let replaced = self.files.add(key, session, Arc::clone(file), place);
-        match replaced {
-            Some(old) => self.peers.release(old),
-            None => {
-                let files = &self.files;
-                self.keys_of.added(session, key.clone(), place, |key| files.holds(key, session));
-            }
+        self.use_peer((place, is_new), replaced);
+        if replaced.is_none() {
+            let files = &self.files;
+            self.keys_of.added(session, key.clone(), place, |key| files.holds(key, session));
         }
         replaced.map(|_| Was::File)
     }
@@ -266,30 +267,38 @@ impl<P> Directory<P> {
         &mut self,
         session: SessionId,
         number: RfcNumber,
-        place: u32,
+        (place, is_new): (u32, bool),
         replaced: Option<(Was, u32)>,
     ) -> Option<Was> {
-        match replaced {
-            Some((_, old)) => self.peers.release(old),
-            None => {
-                let numbers = &self.numbers;
-                self.numbers_of.added(session, number, place, |number| numbers.holds(*number, session));
-            }
+        self.use_peer((place, is_new), replaced.map(|(_, old)| old));
+        if replaced.is_none() {
+            let numbers = &self.numbers;
+            self.numbers_of.added(session, number, place, |number| numbers.holds(*number, session));
         }
         replaced.map(|(was, _)| was)
     }
 
-    /// Where the peer is kept: nearly always where the session's last record has it. What was remembered may be long gone, but
-    /// whatever place holds this very peer is right.
-    fn place_of(&mut self, session: SessionId, peer: &Arc<P>) -> u32 {
-        let remembered = [self.numbers_of.last_peer(session), self.keys_of.last_peer(session)];
+    /// Where the peer is kept, and whether it was put there just now: nearly always it is where the session's last record has it. What
+    /// was remembered may be long gone, but whatever place holds this very peer is right.
+    fn place_of(&mut self, session: SessionId, peer: &Arc<P>) -> (u32, bool) {
         let is_there = |place: &u32| self.peers.get(*place).is_some_and(|known| Arc::ptr_eq(known, peer));
-        match remembered.into_iter().flatten().find(is_there) {
-            Some(place) => {
-                self.peers.share(place);
-                place
-            }
-            None => self.peers.insert(Arc::clone(peer)),
+        let numbered = self.numbers_of.last_peer(session).filter(is_there);
+        match numbered.or_else(|| self.keys_of.last_peer(session).filter(is_there)) {
+            Some(place) => (place, false),
+            None => (self.peers.insert(Arc::clone(peer)), true),
+        }
+    }
+
+    /// A record has its peer at a place, and had another one before: counts the users of both.
+    fn use_peer(&mut self, (place, is_new): (u32, bool), before: Option<u32>) {
+        if before == Some(place) {
+            return;
+        }
+        if !is_new {
+            self.peers.share(place);
+        }
+        if let Some(before) = before {
+            self.peers.release(before);
         }
     }
 
@@ -388,6 +397,16 @@ impl<P> Directory<P> {
         self.numbers.after(after).chain(self.files.after(after)).filter_map(|found| self.lend(found))
     }
 
+    /// What has a number, in order and from after a place on; from the first with no number.
+    pub fn number_run(&self, after: (Option<RfcNumber>, SessionId)) -> NumberRun<'_, P> {
+        NumberRun { directory: self, rows: self.numbers.rows_after(after) }
+    }
+
+    /// Whether any record has a name.
+    pub fn has_names(&self) -> bool {
+        self.files.has_names()
+    }
+
     /// The peer of one of a session's records.
     pub fn peer_of(&self, session: SessionId) -> Option<&Arc<P>> {
         let before = SessionId(session.0.saturating_sub(1));
@@ -398,6 +417,7 @@ impl<P> Directory<P> {
         numbered.chain(named).find(|record| record.session == session).map(|record| record.peer)
     }
 
+    #[inline]
     fn lend<'a>(&'a self, Found { key, session, said, place }: Found<'a>) -> Option<Record<'a, P>> {
         // A record's peer is there as long as the record is.
         self.peers.get(place).map(|peer| Record { key, session, said, peer })
@@ -411,6 +431,42 @@ impl<P> Directory<P> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// Records by number, one after the other.
+#[derive(Debug)]
+pub struct NumberRun<'a, P> {
+    directory: &'a Directory<P>,
+    rows: Run<'a>,
+}
+
+impl<P> NumberRun<'_, P> {
+    /// The number of the next one.
+    pub fn number(&self) -> Option<RfcNumber> {
+        RfcNumber::new(self.rows.peek()?.0.number)
+    }
+
+    /// Shows records up to this number, or until the visitor has enough: with the place of the last one then. Most of a LIST's time is
+    /// spent here, in one loop that the compiler can see as a whole.
+    pub fn show(
+        &mut self,
+        last: u32,
+        visitor: &mut impl FnMut(&Record<'_, P>) -> ControlFlow<()>,
+    ) -> ControlFlow<Cursor> {
+        let Self { directory, rows } = self;
+        while let Some(row) = rows.peek()
+            && row.0.number <= last
+        {
+            rows.pass();
+            let record = directory.numbers.found(row).and_then(|found| directory.lend(found));
+            if let Some(record) = record
+                && visitor(&record).is_break()
+            {
+                return ControlFlow::Break(record.cursor());
+            }
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -107,7 +107,7 @@ impl Desk {
     }
 
     async fn add_files(&mut self, host: Host<'_>, port: Port, body: &[u8]) -> Reply {
-        let peer = self.peers.of(host, port, self.view.requester.source, &self.shared.claims);
+        let peer = Arc::clone(self.peers.of(host, port, self.view.requester.source, &self.shared.claims));
         let mut changed = Changed::default();
         for (number, line) in lines(body) {
             match self.add_file(line, &peer).await {

@@ -7,6 +7,7 @@
 //! holds a shard for writing waits for another one, so nobody waits in a circle. Nothing panics while a lock is held, so a
 //! poisoned lock still holds what is true.
 
+mod ranges;
 mod shards;
 mod twins;
 
@@ -28,7 +29,7 @@ pub(super) use self::shards::{Shard, Shards, read, write};
 use self::twins::Twins;
 use super::search::{Finder, Keeper};
 use super::watches::Watches;
-use super::{Applied, Asked, Counts, Entry, Op, Peer, Range, StoreError, TooManyWatches, Visitor, Watch};
+use super::{Applied, Asked, Counts, Entry, Op, Peer, StoreError, TooManyWatches, Watch};
 
 /// How many records there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,16 +120,39 @@ impl MemoryStore {
     /// # Errors
     /// [`StoreError`]
     pub fn apply(&self, session: SessionId, op: Op<'_>) -> Result<Applied, StoreError> {
-        let mut sessions = self.sessions_with(session);
-        let held = sessions.get_mut(&session).ok_or(StoreError::Closed)?;
         match op {
-            Op::AddTitle { number, title, peer } => self.add_title(session, held, number, title, &peer),
-            Op::AddFile { file, peer } => self.add_file(session, held, &file, &peer),
-            Op::RemoveFile { name } => Ok(self.remove_file(session, held, name)),
+            Op::AddTitle { number, title, peer } => self.add_title(session, number, title, &peer),
+            Op::AddFile { file, peer } => {
+                self.within(session, |held| self.add_file(session, held, &file, &peer))
+            }
+            Op::RemoveFile { name } => self.within(session, |held| Ok(self.remove_file(session, held, name))),
         }
     }
 
-    fn add_title(
+    /// The same as [`Op::AddTitle`], for what is said most.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn add_title(
+        &self,
+        session: SessionId,
+        number: RfcNumber,
+        title: &str,
+        peer: &Arc<Peer>,
+    ) -> Result<Applied, StoreError> {
+        self.within(session, |held| self.put_title(session, held, number, title, peer))
+    }
+
+    /// Changes what an open session has.
+    fn within<T>(
+        &self,
+        session: SessionId,
+        change: impl FnOnce(&mut Held) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        change(self.sessions_with(session).get_mut(&session).ok_or(StoreError::Closed)?)
+    }
+
+    fn put_title(
         &self,
         session: SessionId,
         held: &mut Held,
@@ -332,46 +356,27 @@ impl MemoryStore {
     }
 
     /// See [`super::Store::visit`].
-    pub fn visit(
-        &self,
-        asked: Asked<'_>,
-        after: Option<&Cursor>,
-        visitor: &mut Visitor<'_>,
-    ) -> Option<Cursor> {
+    pub fn visit<V>(&self, asked: Asked<'_>, after: Option<&Cursor>, visitor: &mut V) -> Option<Cursor>
+    where
+        V: FnMut(&Record<'_, Peer>) -> ControlFlow<()> + ?Sized,
+    {
         match asked {
             Asked::Holders(key) => self.shards.visit_holders(key, after, visitor),
-            Asked::Range(range) => self.visit_range(range, after, visitor),
+            Asked::Range(range) => ranges::visit(&self.shards, range, after, visitor),
         }
     }
 
-    /// Merges the shards. Whichever has the smallest record goes on until another one has a smaller one.
-    fn visit_range(
+    /// Shows who holds a number until the visitor has enough, and says whether there are more then: [`Self::visit`] for what is asked
+    /// most.
+    #[inline]
+    pub fn visit_number(
         &self,
-        range: &Range,
-        after: Option<&Cursor>,
-        visitor: &mut Visitor<'_>,
-    ) -> Option<Cursor> {
-        let start = range.start();
-        let after = after.max(start.as_ref());
-        let shards: Vec<_> = self.shards.iter().map(read).collect();
-        let mut runs: Vec<_> = shards
-            .iter()
-            .map(|shard| {
-                let within = shard.records(after).take_while(|record| range.holds(record.key));
-                within.filter(|record| range.tells(record.key, record.said))
-            })
-            .collect();
-        let mut heads: Vec<_> = runs.iter_mut().map(Iterator::next).collect();
-        loop {
-            let (at, end) = first_of(&heads)?;
-            match go_on(heads[at].take(), &mut runs[at], end, visitor) {
-                ControlFlow::Continue(head) => heads[at] = head,
-                ControlFlow::Break(last) => {
-                    heads[at] = runs[at].next();
-                    return heads.iter().any(Option::is_some).then(|| last.cursor());
-                }
-            }
-        }
+        number: RfcNumber,
+        mut visitor: impl FnMut(&Record<'_, Peer>) -> ControlFlow<()>,
+    ) -> bool {
+        let shard = self.shards.numbered(number);
+        let mut records = shard.numbered(number, SessionId(0));
+        records.any(|record| visitor(&record).is_break()) && records.next().is_some()
     }
 
     pub(super) fn sessions(&self, after: SessionId, limit: usize) -> Vec<(SessionId, usize, Arc<Peer>)> {
@@ -441,59 +446,4 @@ fn named_records(shard: &Shard, session: SessionId) -> Vec<Entry> {
         names.then(|| Entry::from(&record))
     };
     shard.named(session).filter_map(entry).collect()
-}
-
-type Place<'a> = (KeyRef<'a>, SessionId);
-
-fn place<'a>(record: &Record<'a, Peer>) -> Place<'a> {
-    (record.key, record.session)
-}
-
-/// Whether a record comes before a place. Two numbers, as nearly always, tell it alone.
-fn is_before(record: &Record<'_, Peer>, end: Place<'_>) -> bool {
-    match (record.key, end.0) {
-        (KeyRef::Rfc(own), KeyRef::Rfc(other)) if own != other => own < other,
-        _ => place(record) < end,
-    }
-}
-
-/// Shows a run up to where another one begins: breaks off with the record at which the visitor has enough, or gives the first one
-/// that was not shown. Most of a LIST's time is spent here, in one loop that the compiler can see as a whole.
-fn go_on<'a>(
-    head: Option<Record<'a, Peer>>,
-    run: &mut impl Iterator<Item = Record<'a, Peer>>,
-    end: Option<Place<'a>>,
-    visitor: &mut Visitor<'_>,
-) -> ControlFlow<Record<'a, Peer>, Option<Record<'a, Peer>>> {
-    if let Some(head) = head
-        && visitor(&head).is_break()
-    {
-        return ControlFlow::Break(head);
-    }
-    let mut enough = false;
-    let stopped_at = run.find(|record| {
-        let is_beyond = end.is_some_and(|end| !is_before(record, end));
-        enough = !is_beyond && visitor(record).is_break();
-        is_beyond || enough
-    });
-    match stopped_at {
-        Some(last) if enough => ControlFlow::Break(last),
-        head => ControlFlow::Continue(head),
-    }
-}
-
-/// Which run goes on with the smallest record, and where the next one begins.
-fn first_of<'a>(heads: &[Option<Record<'a, Peer>>]) -> Option<(usize, Option<Place<'a>>)> {
-    let (mut first, mut second) = (None, None);
-    for (at, head) in heads.iter().enumerate() {
-        let Some(head) = head else { continue };
-        let head = (place(head), at);
-        if first.is_none_or(|first| head < first) {
-            second = first;
-            first = Some(head);
-        } else if second.is_none_or(|second| head < second) {
-            second = Some(head);
-        }
-    }
-    first.map(|(_, at)| (at, second.map(|(place, _)| place)))
 }

@@ -90,6 +90,10 @@ impl Files {
         names(&self.names, after).chain(leaves(&self.leaves, after)).chain(hashes(&self.hashes, after))
     }
 
+    pub(super) fn has_names(&self) -> bool {
+        !self.names.is_empty()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.names.len().saturating_add(self.leaves.len()).saturating_add(self.hashes.len())
     }

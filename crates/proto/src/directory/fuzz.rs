@@ -84,7 +84,7 @@ fn listed(directory: &Directory<u64>) -> Vec<(Key, SessionId, String)> {
         all.extend(page.iter().map(|record| {
             assert_eq!(**record.peer, record.session.0, "another's peer");
             let said = match record.said {
-                SaidRef::Title(title) => title.to_owned(),
+                SaidRef::Title(title) => title.as_str().to_owned(),
                 SaidRef::File(file) => file.name.to_string(),
             };
             let key: KeyRef<'_> = record.key;

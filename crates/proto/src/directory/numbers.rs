@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::rows::{At, Rows};
+use super::rows::{At, Rows, Run, Spot};
 use super::slab::Slab;
-use super::texts::Texts;
+use super::texts::{Text, Texts};
 use super::{Cursor, Found, Key, KeyRef, SaidRef, SessionId, Was};
 use crate::value::number::RfcNumber;
 use crate::wire::v11::body::File;
@@ -67,8 +67,21 @@ impl Numbers {
         title: &str,
         peer: u32,
     ) -> Option<(Was, u32)> {
-        let said = match self.same_title(number, title) {
-            Some(place) => {
+        let (at, title) = (At::new(number, session), Text::from(title));
+        let (spot, there) = self.rows.find(at);
+        if let Some(old) = there
+            && self.is_titled(old, title)
+        {
+            // Said again, and nothing new but who says it.
+            if old.peer != peer {
+                self.rows.replace(spot, Entry { peer, ..old });
+            }
+            return Some((Was::Title, old.peer));
+        }
+        // Most peers agree about a file's title, so its neighbour has the same one.
+        let beside = self.rows.beside(spot, at.number).filter(|entry| self.is_titled(*entry, title));
+        let said = match beside {
+            Some(Entry { said: Place(place), .. }) => {
                 self.titles.share(place);
                 place
             }
@@ -77,7 +90,7 @@ impl Numbers {
                 self.titles.insert(title)
             }
         };
-        self.add(number, session, Entry { said: Place(said), peer })
+        self.put(number, (spot, at), there, Entry { said: Place(said), peer })
     }
 
     /// The same for a file.
@@ -89,12 +102,29 @@ impl Numbers {
         peer: u32,
     ) -> Option<(Was, u32)> {
         let said = Place(self.files.insert(Arc::clone(file)) | FILE);
-        self.add(number, session, Entry { said, peer })
+        let at = At::new(number, session);
+        let (spot, there) = self.rows.find(at);
+        self.put(number, (spot, at), there, Entry { said, peer })
     }
 
-    fn add(&mut self, number: RfcNumber, session: SessionId, entry: Entry) -> Option<(Was, u32)> {
-        let replaced = self.rows.insert(At::new(number, session), entry)?;
-        Some(self.forget(number, replaced))
+    /// Puts an entry where it was looked for.
+    fn put(
+        &mut self,
+        number: RfcNumber,
+        (spot, at): (Spot, At),
+        there: Option<Entry>,
+        entry: Entry,
+    ) -> Option<(Was, u32)> {
+        match there {
+            Some(old) => {
+                self.rows.replace(spot, entry);
+                Some(self.forget(number, old))
+            }
+            None => {
+                self.rows.insert(spot, at, entry);
+                None
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, number: RfcNumber, session: SessionId) -> Option<(Was, u32)> {
@@ -128,12 +158,8 @@ impl Numbers {
         self.titles = together;
     }
 
-    /// Where the number's first record has its title, if it is the same: most peers agree about a file's title.
-    fn same_title(&self, number: RfcNumber, title: &str) -> Option<u32> {
-        let (at, entry) = self.rows.from(At::new(number, SessionId(0))).next()?;
-        let said = entry.said;
-        let is_there = at.number == number.get() && said.was() == Was::Title;
-        (is_there && self.titles.get(said.0) == Some(title)).then_some(said.0)
+    fn is_titled(&self, entry: Entry, title: Text<'_>) -> bool {
+        entry.said.was() == Was::Title && self.titles.get(entry.said.0) == Some(title)
     }
 
     pub(super) fn holds(&self, number: RfcNumber, session: SessionId) -> bool {
@@ -160,16 +186,21 @@ impl Numbers {
     /// Records in order.
     pub(super) fn after(&self, after: Option<&Cursor>) -> impl Iterator<Item = Found<'_>> {
         let rows = match after {
-            None => Some(self.rows.all()),
-            Some((Key::Rfc(number), session)) => Some(self.rows.from(At::new(*number, next(*session)))),
+            None => Some(self.rows_after((None, SessionId(0)))),
+            Some((Key::Rfc(number), session)) => Some(self.rows_after((Some(*number), *session))),
             // All other keys come later.
             Some(_) => None,
         };
         rows.into_iter().flatten().filter_map(|row| self.found(row))
     }
 
+    /// Rows from after a place on; from the first with no number.
+    pub(super) fn rows_after(&self, (number, session): (Option<RfcNumber>, SessionId)) -> Run<'_> {
+        number.map_or_else(|| self.rows.all(), |number| self.rows.from(At::new(number, next(session))))
+    }
+
     #[inline]
-    fn found(&self, (at, entry): (At, Entry)) -> Option<Found<'_>> {
+    pub(super) fn found(&self, (at, entry): (At, Entry)) -> Option<Found<'_>> {
         let key = KeyRef::Rfc(RfcNumber::new(at.number)?);
         Some(Found { key, session: at.session, said: self.said(entry.said)?, place: entry.peer })
     }

@@ -60,8 +60,12 @@ struct Owner {
     entry: Entry,
 }
 
-/// A place: a piece, and a row in it.
-type Spot = (usize, usize);
+/// A place: a piece, and a row in it. Good until the rows change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spot {
+    piece: usize,
+    row: usize,
+}
 
 impl Piece {
     fn new() -> Box<Self> {
@@ -144,34 +148,54 @@ fn first_of(numbers: &[u32], number: u32) -> usize {
 }
 
 impl Rows {
-    /// Puts a row in; gives the one that was in its place.
-    pub(super) fn insert(&mut self, at: At, entry: Entry) -> Option<Entry> {
+    /// Where a row is or would be, and what is there.
+    pub(super) fn find(&self, at: At) -> (Spot, Option<Entry>) {
+        let spot = self.lower_bound(at);
+        let there = self.row(spot).filter(|(known, _)| *known == at);
+        (spot, there.map(|(_, entry)| entry))
+    }
+
+    fn row(&self, Spot { piece, row }: Spot) -> Option<(At, Entry)> {
+        self.pieces.get(piece)?.row(row)
+    }
+
+    /// A row of the same number beside a place, if there is one: the one before, or else the one there. (Where the place is behind a
+    /// piece and the number goes on in the next one, that is not looked at.)
+    pub(super) fn beside(&self, spot: Spot, number: u32) -> Option<Entry> {
+        let before = spot.row.checked_sub(1).map(|row| Spot { row, ..spot });
+        let of_number = |spot| self.row(spot).filter(|(at, _)| at.number == number);
+        let (_, entry) = before.and_then(of_number).or_else(|| of_number(spot))?;
+        Some(entry)
+    }
+
+    /// Gives the row at a place another entry.
+    pub(super) fn replace(&mut self, spot: Spot, entry: Entry) {
+        if let Some(owner) = self.pieces.get_mut(spot.piece).and_then(|piece| piece.owners.get_mut(spot.row))
+        {
+            owner.entry = entry;
+        }
+    }
+
+    /// Puts a row in where it was looked for and not found.
+    pub(super) fn insert(&mut self, spot: Spot, at: At, entry: Entry) {
         if self.pieces.is_empty() {
             self.firsts.push(at);
             self.pieces.push(Piece::new());
         }
-        let (at_piece, row) = self.lower_bound(at);
-        let piece = &mut self.pieces[at_piece];
-        if let Some((known, _)) = piece.row(row)
-            && known == at
-        {
-            return Some(std::mem::replace(&mut piece.owners[row].entry, entry));
-        }
-        let (at_piece, row) =
-            if piece.len < ROOM { (at_piece, row) } else { self.make_room(at_piece, row, at) };
-        self.pieces[at_piece].insert(row, at, entry);
+        let is_full = self.pieces[spot.piece].len == ROOM;
+        let Spot { piece, row } = if is_full { self.make_room(spot, at) } else { spot };
+        self.pieces[piece].insert(row, at, entry);
         if row == 0 {
-            self.firsts[at_piece] = at;
+            self.firsts[piece] = at;
         }
         self.len += 1;
-        None
     }
 
     /// Makes room for a row at a place in a full piece: gives the place that it has then.
-    fn make_room(&mut self, at_piece: usize, row: usize, at: At) -> Spot {
+    fn make_room(&mut self, Spot { piece: at_piece, row }: Spot, at: At) -> Spot {
         let (piece, next) = (&self.pieces[at_piece], self.pieces.get(at_piece + 1));
         if row == ROOM && next.is_some_and(|next| next.len < ROOM) {
-            return (at_piece + 1, 0);
+            return Spot { piece: at_piece + 1, row: 0 };
         }
         // In its upper half only, or many small pieces could be cut off with few rows each.
         let goes_on = piece.last < row && row - piece.last == 1 && row >= ROOM / 2;
@@ -181,19 +205,18 @@ impl Rows {
         self.firsts.insert(at_piece + 1, rest.row(0).map_or(at, |(first, _)| first));
         self.pieces.insert(at_piece + 1, rest);
         if row > cut || cut == ROOM {
-            (at_piece + 1, row - cut)
+            Spot { piece: at_piece + 1, row: row - cut }
         } else {
             // What was cut off may be as little as what follows.
             self.join(at_piece + 1);
-            (at_piece, row)
+            Spot { piece: at_piece, row }
         }
     }
 
     /// Takes a row out.
     pub(super) fn remove(&mut self, at: At) -> Option<Entry> {
-        let (at_piece, row) = self.lower_bound(at);
-        let piece = self.pieces.get_mut(at_piece)?;
-        let (_, entry) = piece.row(row).filter(|(known, _)| *known == at)?;
+        let (Spot { piece: at_piece, row }, there) = self.find(at);
+        let (entry, piece) = (there?, self.pieces.get_mut(at_piece)?);
         piece.remove(row);
         self.len -= 1;
         match piece.row(0) {
@@ -225,21 +248,23 @@ impl Rows {
     }
 
     pub(super) fn get(&self, at: At) -> Option<Entry> {
-        let (known, entry) = self.from(at).next()?;
-        (known == at).then_some(entry)
+        self.find(at).1
     }
 
     /// The first row that is not before, if it is in this piece; else the next piece begins with it.
+    #[inline]
     fn lower_bound(&self, at: At) -> Spot {
-        let at_piece = self.firsts.partition_point(|first| *first <= at).saturating_sub(1);
-        (at_piece, self.pieces.get(at_piece).map_or(0, |piece| piece.lower_bound(at)))
+        let piece = self.firsts.partition_point(|first| *first <= at).saturating_sub(1);
+        Spot { piece, row: self.pieces.get(piece).map_or(0, |piece| piece.lower_bound(at)) }
     }
 
     /// The rows from this one on.
+    #[inline]
     pub(super) fn from(&self, at: At) -> Run<'_> {
-        let (at_piece, row) = self.lower_bound(at);
-        let rest = self.pieces.get(at_piece..).unwrap_or_default();
-        Run { row, rest }
+        let Spot { piece, row } = self.lower_bound(at);
+        let mut run = Run { row, rest: self.pieces.get(piece..).unwrap_or_default() };
+        run.settle();
+        run
     }
 
     /// All rows.
@@ -263,9 +288,34 @@ impl Rows {
 /// Rows one after the other.
 #[derive(Debug, Clone)]
 pub(super) struct Run<'a> {
-    /// The next one, in the first piece.
+    /// The next one, which is in the first piece if there is any.
     row: usize,
     rest: &'a [Box<Piece>],
+}
+
+impl Run<'_> {
+    /// The next one, which stays the next one.
+    #[inline]
+    pub(super) fn peek(&self) -> Option<(At, Entry)> {
+        self.rest.first()?.row(self.row)
+    }
+
+    /// Goes on.
+    #[inline]
+    pub(super) fn pass(&mut self) {
+        self.row += 1;
+        self.settle();
+    }
+
+    /// Behind the last row of a piece comes the first one of the next.
+    #[inline]
+    fn settle(&mut self) {
+        if let Some((piece, rest)) = self.rest.split_first()
+            && self.row >= piece.len
+        {
+            (self.row, self.rest) = (0, rest);
+        }
+    }
 }
 
 impl Iterator for Run<'_> {
@@ -273,14 +323,9 @@ impl Iterator for Run<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let (piece, rest) = self.rest.split_first()?;
-            if let Some(row) = piece.row(self.row) {
-                self.row += 1;
-                return Some(row);
-            }
-            (self.row, self.rest) = (0, rest);
-        }
+        let row = self.peek()?;
+        self.pass();
+        Some(row)
     }
 }
 
@@ -294,6 +339,16 @@ mod tests {
 
     fn at(number: u32, session: u64) -> At {
         At { number, session: SessionId(session) }
+    }
+
+    /// Puts a row in; gives the one that was in its place.
+    fn put(rows: &mut Rows, at: At, entry: Entry) -> Option<Entry> {
+        let (spot, there) = rows.find(at);
+        match there {
+            Some(_) => rows.replace(spot, entry),
+            None => rows.insert(spot, at, entry),
+        }
+        there
     }
 
     #[derive(Debug, Clone)]
@@ -349,7 +404,7 @@ mod tests {
                     let at = at(number, session);
                     let entry = Entry { peer, ..Entry::default() };
                     let (was, expected) = match step {
-                        Step::Put { .. } => (rows.insert(at, entry), model.insert(at, peer)),
+                        Step::Put { .. } => (put(&mut rows, at, entry), model.insert(at, peer)),
                         Step::Take { .. } => (rows.remove(at), model.remove(&at)),
                     };
                     prop_assert_eq!(was.map(|entry| entry.peer), expected);
@@ -371,7 +426,7 @@ mod tests {
         let mut rows = Rows::default();
         for start in [50_000, 0, 10_000] {
             for number in start + 1..=start + 5000 {
-                rows.insert(at(number, 1), Entry::default());
+                put(&mut rows, at(number, 1), Entry::default());
             }
         }
         assert!(rows.pieces.len() <= 15_000 / ROOM + 6, "{} pieces", rows.pieces.len());
@@ -380,14 +435,14 @@ mod tests {
     #[test]
     fn numbers_chosen_to_cut_pieces_badly_leave_no_small_ones() {
         let mut rows = Rows::default();
-        let mut put = |number| assert!(rows.insert(at(number, 1), Entry::default()).is_none());
-        (1..=ROOM as u32).for_each(&mut put);
+        let mut put_in = |number| assert!(put(&mut rows, at(number, 1), Entry::default()).is_none());
+        (1..=ROOM as u32).for_each(&mut put_in);
         // Each before all that came after it, and just behind a full piece.
-        (10_000..20_000).rev().for_each(&mut put);
+        (10_000..20_000).rev().for_each(&mut put_in);
         // Two at the beginning of what is full, and then again.
         for pair in (30_000..40_000).rev() {
-            put(2 * pair);
-            put(2 * pair + 1);
+            put_in(2 * pair);
+            put_in(2 * pair + 1);
         }
         assert!(rows.pieces.len() <= rows.len() / (ROOM / 4), "{} pieces", rows.pieces.len());
     }

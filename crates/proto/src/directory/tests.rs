@@ -38,7 +38,7 @@ fn pages(directory: &Directory<u64>, size: usize) -> Vec<(u32, u64, String)> {
         all.extend(page.iter().map(|Record { key, session, said, peer }| {
             assert_eq!(***peer, session.0);
             let (KeyRef::Rfc(number), SaidRef::Title(title)) = (key, said) else { panic!("{key:?}") };
-            (number.get(), session.0, (*title).to_owned())
+            (number.get(), session.0, title.as_str().to_owned())
         }));
         drop(page);
         match next {

@@ -20,6 +20,30 @@ const WASTE_BORNE: usize = 4096;
 /// The length of a text that was moved; where its count was stands its new place. No text is as long.
 const MOVED: u16 = u16::MAX;
 
+/// A text that was checked when it came in. It is lent as the bytes that it is: to check it again each time would be the dearest part
+/// of a LIST.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Text<'a>(&'a [u8]);
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(text.as_bytes())
+    }
+}
+
+impl<'a> Text<'a> {
+    /// The bytes, which are UTF-8.
+    #[inline]
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The same as text, checked again: for what is not asked thousands of times in a row.
+    pub fn as_str(self) -> &'a str {
+        str::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
 /// All texts.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
@@ -31,12 +55,13 @@ pub(super) struct Texts {
 
 impl Texts {
     /// Keeps a text for one user. It must be shorter than 65,535 bytes.
-    pub(super) fn insert(&mut self, text: &str) -> u32 {
+    pub(super) fn insert(&mut self, text: Text<'_>) -> u32 {
+        let Text(text) = text;
         let place = u32::try_from(self.bytes.len() / STEP).ok().filter(|place| *place < u32::MAX >> 1);
         let length = u16::try_from(text.len()).unwrap_or(MOVED);
         self.bytes.extend_from_slice(&1_u32.to_le_bytes());
         self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(text);
         self.bytes.resize(self.bytes.len().next_multiple_of(STEP), 0);
         self.used += room(length);
         self.len += 1;
@@ -78,11 +103,10 @@ impl Texts {
     }
 
     #[inline]
-    pub(super) fn get(&self, place: u32) -> Option<&str> {
-        let from = self.bytes.get(place as usize * STEP..)?;
-        let length = from.get(size_of::<u32>()..HEADER)?.first_chunk::<2>()?;
-        let text = from.get(HEADER..HEADER + usize::from(u16::from_le_bytes(*length)))?;
-        str::from_utf8(text).ok()
+    pub(super) fn get(&self, place: u32) -> Option<Text<'_>> {
+        let (header, from) = self.bytes.get(place as usize * STEP..)?.split_first_chunk::<HEADER>()?;
+        let [_, _, _, _, low, high] = *header;
+        from.get(..usize::from(u16::from_le_bytes([low, high]))).map(Text)
     }
 
     /// Whether more is waste than is used.
@@ -98,7 +122,7 @@ impl Texts {
                 moved_to
             }
             _ => {
-                let moved_to = new.insert(self.get(place).unwrap_or_default());
+                let moved_to = new.insert(self.get(place).unwrap_or(Text(b"")));
                 let at = place as usize * STEP;
                 if let Some(there) = self.bytes.get_mut(at..at + HEADER) {
                     there[..size_of::<u32>()].copy_from_slice(&moved_to.to_le_bytes());
@@ -127,12 +151,12 @@ mod tests {
     #[test]
     fn a_text_lives_as_long_as_its_users() {
         let mut texts = Texts::default();
-        let (a, b) = (texts.insert("a"), texts.insert("title"));
+        let (a, b) = (texts.insert("a".into()), texts.insert("title".into()));
         texts.share(a);
         texts.release(a);
-        assert_eq!((texts.get(a), texts.get(b), texts.len()), (Some("a"), Some("title"), 2));
+        assert_eq!((texts.get(a), texts.get(b), texts.len()), (Some("a".into()), Some("title".into()), 2));
         texts.release(a);
-        assert_eq!((texts.get(b), texts.len()), (Some("title"), 1));
+        assert_eq!((texts.get(b), texts.len()), (Some("title".into()), 1));
         texts.release(b);
         assert!(texts.bytes.is_empty() && texts.used == 0, "an empty one holds nothing");
     }
@@ -140,7 +164,8 @@ mod tests {
     #[test]
     fn what_is_moved_keeps_its_text_and_its_users() {
         let mut texts = Texts::default();
-        let places: Vec<u32> = (0..2000).map(|number| texts.insert(&format!("title {number}"))).collect();
+        let places: Vec<u32> =
+            (0..2000).map(|number| texts.insert((&*format!("title {number}")).into())).collect();
         texts.share(places[1700]);
         for place in &places[..1600] {
             texts.release(*place);
@@ -151,11 +176,11 @@ mod tests {
         assert_eq!(texts.moved(places[1700], &mut new), moved[100]);
         assert!(!new.is_wasteful() && new.len() == 400);
         for (number, place) in (1600..).zip(&moved) {
-            assert_eq!(new.get(*place), Some(&*format!("title {number}")));
+            assert_eq!(new.get(*place).map(Text::as_str), Some(&*format!("title {number}")));
         }
         for place in &moved {
             new.release(*place);
         }
-        assert_eq!((new.len(), new.get(moved[100])), (1, Some("title 1700")));
+        assert_eq!((new.len(), new.get(moved[100])), (1, Some("title 1700".into())));
     }
 }

@@ -1,5 +1,6 @@
 //! Host names as peers claim them, and the address of a peer.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -43,22 +44,34 @@ impl fmt::Display for Host<'_> {
     }
 }
 
-/// Where a peer says that its uploads are to be had: a valid [`Host`] and a port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Where a peer says that its uploads are to be had: a valid [`Host`] and a port. Kept as a record shows it, since an index writes it
+/// far more often than it reads it.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PeerAddr {
-    host: Arc<str>,
+    /// `host port`
+    text: Arc<str>,
+    /// Of the host: at most 255.
+    host_bytes: u8,
     port: Port,
 }
+
+const _: () = assert!(HOST_BYTES_MAX <= u8::MAX as usize);
 
 impl PeerAddr {
     /// From checked parts.
     pub fn new(host: Host<'_>, port: Port) -> Self {
-        Self { host: host.0.into(), port }
+        let host_bytes = u8::try_from(host.0.len()).unwrap_or_default();
+        Self { text: format!("{host} {port}").into(), host_bytes, port }
     }
 
     /// The host's name.
     pub fn host(&self) -> &str {
-        &self.host
+        self.text.get(..usize::from(self.host_bytes)).unwrap_or_default()
+    }
+
+    /// Host and port as two words, as the end of a record shows them.
+    pub fn words(&self) -> &str {
+        &self.text
     }
 
     /// The upload port.
@@ -67,11 +80,31 @@ impl PeerAddr {
     }
 }
 
+impl PartialOrd for PeerAddr {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By host, then by port as a number.
+impl Ord for PeerAddr {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.host(), self.port).cmp(&(other.host(), other.port))
+    }
+}
+
+impl fmt::Debug for PeerAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerAddr").field("host", &self.host()).field("port", &self.port).finish()
+    }
+}
+
 impl fmt::Display for PeerAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        let (host, port) = (self.host(), self.port);
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{port}"),
+            false => write!(f, "{host}:{port}"),
         }
     }
 }
@@ -79,6 +112,23 @@ impl fmt::Display for PeerAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn peers_are_ordered_by_host_and_by_port_as_a_number() {
+        let peer = |host: &'static str, port| {
+            PeerAddr::new(Host::parse(host.as_bytes()).unwrap(), Port::new(port).unwrap())
+        };
+        let mut peers = [peer("b", 9), peer("b", 80), peer("b!", 1), peer("::1", 7), peer("b", 100)];
+        peers.sort();
+        let words: Vec<&str> = peers.iter().map(PeerAddr::words).collect();
+        assert_eq!(words, ["::1 7", "b 9", "b 80", "b 100", "b! 1"]);
+        assert_eq!((peers[0].host(), peers[0].to_string()), ("::1", "[::1]:7".to_owned()));
+        let longest = "h".repeat(HOST_BYTES_MAX);
+        assert_eq!(
+            PeerAddr::new(Host::parse(longest.as_bytes()).unwrap(), Port::new(1).unwrap()).host(),
+            longest
+        );
+    }
 
     #[test]
     fn a_host_is_one_visible_word() {

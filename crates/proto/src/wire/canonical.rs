@@ -18,41 +18,41 @@ use crate::value::title::Title;
 
 /// Which of the two verbs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Method {
+pub enum Method {
+    /// See [`Add`].
     Add,
+    /// See [`Lookup`].
     Lookup,
 }
 
-/// A request in this shape: what it holds, and where in the bytes.
+/// A request in this shape: what it holds, and where in the bytes. What a number is found by is there at once; texts are made of
+/// the bytes only for whoever needs them, which an answer to LOOKUP does not.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
-    method: Method,
+pub struct Shape {
+    /// Which of the two verbs.
+    pub method: Method,
+    /// The RFC.
+    pub number: RfcNumber,
+    /// How many bytes the request has: those of [`Request::raw`].
+    pub length: usize,
     line_end: LineEnd,
-    number: RfcNumber,
     port: Port,
     /// Where the host begins, and its length: visible characters, as many as a host may have.
     host: (usize, usize),
     /// Where the title begins, and its length: spaces and visible characters, none of them to be trimmed.
     title: (usize, usize),
-    pub(super) length: usize,
-}
-
-/// The request with which `bytes` begin, if all of it is there and it is in this shape. Its length is that of [`Request::raw`].
-#[inline]
-pub fn read(bytes: &[u8], reading: Reading) -> Option<Request<'_>> {
-    Shape::of(bytes, reading).map(|shape| shape.request(bytes))
 }
 
 impl Shape {
-    /// The shape of the request with which `bytes` begin.
+    /// The shape of the request with which `bytes` begin, if all of it is there and it has one.
     #[inline]
-    pub(super) fn of(bytes: &[u8], reading: Reading) -> Option<Self> {
+    pub fn of(bytes: &[u8], reading: Reading) -> Option<Self> {
         let (method, rest) = match bytes.first()? {
             b'L' => (Method::Lookup, bytes.strip_prefix(b"LOOKUP RFC ")?),
             _ => (Method::Add, bytes.strip_prefix(b"ADD RFC ")?),
         };
-        let (number, rest) = digits(rest)?;
-        let number = RfcNumber::parse(number).ok()?;
+        let (number, rest) = decimal(rest)?;
+        let number = RfcNumber::new(number)?;
         let (line_end, rest) = match rest.strip_prefix(b" P2P-CI/1.0")? {
             [b'\n', rest @ ..] if reading == Reading::Lenient => (LineEnd::Lf, rest),
             [b'\r', b'\n', rest @ ..] => (LineEnd::CrLf, rest),
@@ -62,35 +62,52 @@ impl Shape {
         let rest = rest.strip_prefix(b"Host: ")?;
         let (host, after_host) = text(rest, b'!');
         let host = (at(rest), host.len());
-        let (port, rest) = digits(after(after_host, line_end)?.strip_prefix(b"Port: ")?)?;
-        let port = Port::parse(port).ok()?;
+        let (port, rest) = decimal(after(after_host, line_end)?.strip_prefix(b"Port: ")?)?;
+        let port = Port::new(u16::try_from(port).ok()?)?;
         let rest = after(rest, line_end)?.strip_prefix(b"Title: ")?;
         let (title, after_title) = text(rest, b' ');
         let is_trimmed = *title.first()? != b' ' && *title.last()? != b' ';
         let title = (at(rest), title.len());
         let rest = after(after(after_title, line_end)?, line_end)?;
         let is_fit = is_trimmed && title.1 <= TITLE_BYTES_MAX && (1..=HOST_BYTES_MAX).contains(&host.1);
-        is_fit.then(|| Self { method, line_end, number, port, host, title, length: at(rest) })
+        is_fit.then(|| Self { method, number, length: at(rest), line_end, port, host, title })
+    }
+
+    /// How the request is framed.
+    #[inline]
+    pub fn framing(&self) -> Framing {
+        Framing { line_end: self.line_end, ending: Ending::EmptyLine, tight: false }
+    }
+
+    /// What an ADD says, out of the bytes that have this shape.
+    #[inline]
+    pub fn add<'a>(&self, bytes: &'a [u8]) -> Add<'a> {
+        let Self { number, port, host, title, .. } = *self;
+        let (host, title) = (Host::of_visible(part(bytes, host)), Title::of_printable(part(bytes, title)));
+        Add { number, host, port, title }
     }
 
     /// The request, out of the bytes that have this shape.
     #[inline]
-    pub(super) fn request(self, bytes: &[u8]) -> Request<'_> {
-        let Self { method, line_end, number, port, host, title, length } = self;
-        let part =
-            |(at, length): (usize, usize)| bytes.get(at..at.saturating_add(length)).unwrap_or_default();
-        let (host, title) = (Host::of_visible(part(host)), Title::of_printable(part(title)));
+    pub fn request<'a>(&self, bytes: &'a [u8]) -> Request<'a> {
         let mut departures = Departures::default();
-        departures.note_if(line_end == LineEnd::Lf, Departure::LfLineEnds);
-        let verb = match method {
-            Method::Add => Verb::Add(Add { number, host, port, title }),
+        departures.note_if(self.line_end == LineEnd::Lf, Departure::LfLineEnds);
+        let add = self.add(bytes);
+        let verb = match self.method {
+            Method::Add => Verb::Add(add),
             Method::Lookup => {
+                let Add { number, host, port, title } = add;
                 Verb::Lookup(Lookup { number, host: Some(host), port: Some(port), title: Some(title) })
             }
         };
-        let framing = Framing { line_end, ending: Ending::EmptyLine, tight: false };
-        Request { version: Version::V1_0, verb, framing, departures, raw: part((0, length)) }
+        let raw = part(bytes, (0, self.length));
+        Request { version: Version::V1_0, verb, framing: self.framing(), departures, raw }
     }
+}
+
+#[inline]
+fn part(bytes: &[u8], (at, length): (usize, usize)) -> &[u8] {
+    bytes.get(at..at.saturating_add(length)).unwrap_or_default()
 }
 
 /// What follows a line end.
@@ -102,10 +119,22 @@ fn after(bytes: &[u8], line_end: LineEnd) -> Option<&[u8]> {
     }
 }
 
-/// The digits with which `bytes` begin, and the rest.
+/// The number with which `bytes` begin, and the rest. One of more than ten digits is left to the decoder.
 #[inline]
-fn digits(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    bytes.split_at_checked(bytes.iter().position(|byte| !byte.is_ascii_digit())?)
+fn decimal(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    const DIGITS: usize = 10;
+    let (mut number, mut digits) = (0_u64, 0_usize);
+    for byte in bytes.iter().take(DIGITS.saturating_add(1)) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        // Eleven digits at most, so it fits.
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        digits = digits.wrapping_add(1);
+    }
+    let is_fit = (1..=DIGITS).contains(&digits);
+    is_fit.then_some((u32::try_from(number).ok()?, bytes.get(digits..)?))
 }
 
 /// Up to the first byte that is not between `first` and `~`, and the rest. Eight bytes at a time: most of a request is this.
@@ -138,6 +167,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn read(bytes: &[u8], reading: Reading) -> Option<Request<'_>> {
+        Shape::of(bytes, reading).map(|shape| shape.request(bytes))
+    }
 
     const LOOKUP: &str =
         "LOOKUP RFC 17 P2P-CI/1.0\r\nHost: h.example\r\nPort: 50000\r\nTitle: A title\r\n\r\n";

@@ -179,9 +179,8 @@ pub(crate) fn records(data: &[u8], _: Instant) {
     let mut written = Vec::new();
     record::write(
         read.number,
-        title.as_str(),
-        read.host.as_str(),
-        read.port,
+        title.as_str().as_bytes(),
+        read.peer().words(),
         Framing::SPEC.answer(),
         &mut written,
     );

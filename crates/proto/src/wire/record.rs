@@ -6,50 +6,55 @@ use super::framing::{AnswerFraming, LineEnd};
 use crate::value::host::{Host, PeerAddr};
 use crate::value::number::{Port, RfcNumber};
 
-/// Appends one record line.
-pub fn write(
-    number: RfcNumber,
-    title: &str,
-    host: &str,
-    port: Port,
-    framing: AnswerFraming,
-    out: &mut Vec<u8>,
-) {
-    const KIND: &[u8] = b"RFC ";
-    // The short parts are put together first: to append is dearer than to write into an array.
-    let mut front = [b' '; KIND.len() + 11];
-    let digits = put_decimal(number.get(), front.len().saturating_sub(1), &mut front);
-    let start = digits.saturating_sub(KIND.len());
-    if let Some(kind) = front.get_mut(start..digits) {
-        kind.copy_from_slice(KIND);
-    }
-    let mut back = [b' '; 6];
-    let port = put_decimal(u32::from(port.get()), back.len(), &mut back).saturating_sub(1);
+/// Appends one record line. `peer` are the words at its end, a host and a port: see [`PeerAddr::words`].
+#[inline]
+pub fn write(number: RfcNumber, title: &[u8], peer: &str, framing: AnswerFraming, out: &mut Vec<u8>) {
+    let mut front = [b' '; FRONT];
+    let start = put_front(number.get(), &mut front);
+    // Room is looked for once, and not for each part.
+    out.reserve(FRONT.saturating_add(title.len()).saturating_add(peer.len()).saturating_add(3));
     out.extend_from_slice(front.get(start..).unwrap_or_default());
-    out.extend_from_slice(title.as_bytes());
+    out.extend_from_slice(title);
     out.push(b' ');
-    out.extend_from_slice(host.as_bytes());
-    out.extend_from_slice(back.get(port..).unwrap_or_default());
+    out.extend_from_slice(peer.as_bytes());
     match framing.line_end {
         LineEnd::Lf => out.push(b'\n'),
         LineEnd::CrLf => out.extend_from_slice(b"\r\n"),
     }
 }
 
-/// Writes decimal digits that end before `end`; says where they begin. Without the formatting machinery, which would be the
-/// dearest part of an answer.
-fn put_decimal(mut number: u32, end: usize, out: &mut [u8]) -> usize {
-    let mut at = end;
-    for digit in out.get_mut(..end).unwrap_or_default().iter_mut().rev() {
-        // The remainder of a division by ten fits a byte.
-        *digit = b'0'.saturating_add(u8::try_from(number % 10).unwrap_or_default());
-        number /= 10;
+const KIND: &[u8] = b"RFC ";
+/// What stands before a title at most: the word, ten digits, a space.
+const FRONT: usize = KIND.len() + 10 + 1;
+
+/// Puts what stands before a title at the end of an array, before its last space; says where it begins. Without the formatting
+/// machinery, which would be the dearest part of an answer.
+#[inline]
+fn put_front(mut number: u32, front: &mut [u8; FRONT]) -> usize {
+    let mut at = FRONT.saturating_sub(1);
+    let mut put = |byte: u8| {
         at = at.saturating_sub(1);
-        if number == 0 {
-            break;
+        if let Some(there) = front.get_mut(at) {
+            *there = byte;
         }
+    };
+    // Two digits for each division.
+    while number >= 10 {
+        let two = number % 100;
+        number /= 100;
+        put(digit(two % 10));
+        put(digit(two / 10));
     }
+    if number > 0 {
+        put(digit(number));
+    }
+    KIND.iter().rev().for_each(|byte| put(*byte));
     at
+}
+
+/// Of a number below ten.
+fn digit(number: u32) -> u8 {
+    b'0'.wrapping_add(number as u8)
 }
 
 /// A record as another program sent it.
@@ -124,13 +129,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_number_of_digits_is_written() {
+        let powers = (0..10).map(|power| 10_u32.pow(power));
+        for number in
+            powers.flat_map(|power| [power, power + 1, power * 2 - 1, (power - 1).max(1)]).chain([u32::MAX])
+        {
+            let mut line = Vec::new();
+            write(RfcNumber::new(number).unwrap(), b"t", "h 1", Framing::SPEC.answer(), &mut line);
+            assert_eq!(line, format!("RFC {number} t h 1\r\n").as_bytes());
+        }
+    }
+
     proptest! {
         #[test]
         fn a_written_record_reads_back_the_same(number in 1u32.., port in 1u16.., title in "\\PC{1,40}", host in "[!-~]{1,30}") {
             let Ok(title) = Title::parse(title.as_bytes()) else { return Ok(()) };
             let (number, port) = (RfcNumber::new(number).unwrap(), Port::new(port).unwrap());
             let mut line = Vec::new();
-            write(number, title.as_str(), &host, port, Framing::SPEC.answer(), &mut line);
+            write(number, title.as_str().as_bytes(), &format!("{host} {port}"), Framing::SPEC.answer(), &mut line);
             let record = Record::parse(&line).unwrap();
             prop_assert_eq!(record.number, number);
             prop_assert_eq!(record.title, title.as_str().as_bytes());

@@ -2,11 +2,13 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::ops::ControlFlow;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use proto::directory::{Cursor, Directory, Key, Record, SessionId};
+use proto::value::number::RfcNumber;
 
-use crate::store::{Peer, Visitor};
+use crate::store::Peer;
 
 /// Enough that two cores seldom meet at a lock, and few enough that a LIST can hold them all for a page.
 pub(super) const SHARDS: usize = 1 << SHARD_BITS;
@@ -52,15 +54,25 @@ impl Shards {
     }
 
     fn of(&self, key: &Key) -> usize {
-        spread(match key {
-            // The highest bits of the product, on which all bits of the number have a say.
-            Key::Rfc(number) => {
-                u64::from(number.get() >> BLOCK_BITS).wrapping_mul(self.spread_by) >> (u64::BITS - SHARD_BITS)
-            }
+        match key {
+            Key::Rfc(number) => self.of_number(*number),
             // Names with one last part are found together.
-            Key::Leaf { leaf, .. } => self.hasher.hash_one(leaf),
-            key => self.hasher.hash_one(key),
-        })
+            Key::Leaf { leaf, .. } => spread(self.hasher.hash_one(leaf)),
+            key => spread(self.hasher.hash_one(key)),
+        }
+    }
+
+    #[inline]
+    fn of_number(&self, number: RfcNumber) -> usize {
+        // The highest bits of the product, on which all bits of the number have a say.
+        let block = u64::from(number.get() >> BLOCK_BITS);
+        spread(block.wrapping_mul(self.spread_by) >> (u64::BITS - SHARD_BITS))
+    }
+
+    /// The shard of a number.
+    #[inline]
+    pub(super) fn numbered(&self, number: RfcNumber) -> RwLockReadGuard<'_, Shard> {
+        read(&self.each[self.of_number(number)])
     }
 
     /// The shard of a key.
@@ -75,12 +87,15 @@ impl Shards {
     }
 
     /// Shows who holds a key until the visitor has enough; gives the place to go on when there are more.
-    pub(in crate::store) fn visit_holders(
+    pub(in crate::store) fn visit_holders<V>(
         &self,
         key: &Key,
         after: Option<&Cursor>,
-        visitor: &mut Visitor<'_>,
-    ) -> Option<Cursor> {
+        visitor: &mut V,
+    ) -> Option<Cursor>
+    where
+        V: FnMut(&Record<'_, Peer>) -> ControlFlow<()> + ?Sized,
+    {
         let shard = self.to_read(key);
         match key {
             Key::Rfc(number) => {
@@ -92,16 +107,21 @@ impl Shards {
     }
 }
 
+/// The last number that is in one shard for certain with this one.
+pub(super) fn last_of_block(number: RfcNumber) -> u32 {
+    number.get() | ((1 << BLOCK_BITS) - 1)
+}
+
 /// A number as the index of one of [`SHARDS`].
 pub(super) fn spread(number: u64) -> usize {
     // Below 16, so it fits.
     (number % SHARDS as u64) as usize
 }
 
-fn show<'a>(
-    mut records: impl Iterator<Item = Record<'a, Peer>>,
-    visitor: &mut Visitor<'_>,
-) -> Option<Cursor> {
+fn show<'a, V>(mut records: impl Iterator<Item = Record<'a, Peer>>, visitor: &mut V) -> Option<Cursor>
+where
+    V: FnMut(&Record<'_, Peer>) -> ControlFlow<()> + ?Sized,
+{
     let last = records.find(|record| visitor(record).is_break())?;
     records.next().map(|_| last.cursor())
 }

@@ -41,7 +41,7 @@ impl<'a> Facts<'a> {
                 shard.numbered(*number, SessionId(0)).take(SOURCES_WEIGHED).for_each(|record| {
                     if let SaidRef::Title(title) = record.said {
                         facts.records += 1;
-                        facts.put_title(title);
+                        facts.put_title(title.as_str());
                     }
                 });
             }
