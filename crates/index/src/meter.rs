@@ -71,7 +71,7 @@ impl Kind {
             Verb::Lookup(_) | Verb::V11(Ask::Lookup { .. }) => Self::Lookup,
             Verb::List(_) | Verb::V11(Ask::List(_)) => Self::List,
             Verb::V11(Ask::Search { .. }) => Self::Search,
-            Verb::V11(Ask::Ping) => Self::Ping,
+            Verb::V11(Ask::Ping { .. }) => Self::Ping,
             Verb::V11(Ask::Watch(_)) => Self::Watch,
             _ => Self::Other,
         }

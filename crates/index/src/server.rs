@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) wants: Arc<Wants>,
     pub(crate) pieces: PieceShelf,
     pub(crate) meter: Meter,
+    /// Which cluster this index belongs to: a peer that knows several addresses registers once for each.
+    pub(crate) cluster: String,
     news: Notify,
     waiting: AtomicUsize,
     since: Instant,
@@ -138,6 +140,8 @@ impl Server {
             wants: Arc::default(),
             pieces: PieceShelf::default(),
             meter: Meter::default(),
+            // Alone it is a cluster of its own, under a name that nobody else draws.
+            cluster: format!("{:016x}", fastrand::u64(..)),
             news: Notify::new(),
             waiting: AtomicUsize::new(0),
             since,

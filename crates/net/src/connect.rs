@@ -110,6 +110,11 @@ impl Stream {
     }
 }
 
+/// The addresses of a host name, or of an address written out; none when there is no answer in time.
+pub async fn addresses_of(host: &str, port: u16, within: Duration) -> Vec<SocketAddr> {
+    resolve(host, port, Instant::now() + within).await.unwrap_or_default()
+}
+
 async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, ConnectError> {
     match timeout_at(deadline, lookup_host((host, port))).await {
         Ok(Ok(addresses)) => Ok(addresses.collect()),

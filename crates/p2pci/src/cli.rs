@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use peer::link::IndexAddr;
+use peer::indexes::Indexes;
 use proto::limits::KEEP_FREE_PERCENT;
 use proto::reach::Net;
 
-use crate::settings::{ListenAddr, Ports, Rate, SeedTime, index_addr, presence};
+use crate::settings::{ListenAddr, Ports, Rate, SeedTime, indexes, presence};
 
 /// Peer-to-peer file sharing with a centralized index.
 #[derive(Debug, Parser)]
@@ -152,9 +152,9 @@ pub enum LogFormat {
 /// Where the index is, for every command but `client`, which takes it as an argument.
 #[derive(Debug, Args)]
 pub struct ServerFlag {
-    /// The index
-    #[arg(long, value_name = "HOST[:PORT]", env = "P2PCI_SERVER", default_value = "localhost", value_parser = index_addr)]
-    pub server: IndexAddr,
+    /// The index; several with commas between them are used together, and any of them may be gone
+    #[arg(long, value_name = "HOST[:PORT],…", env = "P2PCI_SERVER", default_value = "localhost", value_parser = indexes)]
+    pub server: Indexes,
 }
 
 /// How a peer offers its uploads.
@@ -191,9 +191,9 @@ pub struct Limits {
 /// `p2pci client`
 #[derive(Debug, Args)]
 pub struct Client {
-    /// The index
-    #[arg(value_name = "SERVER", env = "P2PCI_SERVER", default_value = "localhost", value_parser = index_addr)]
-    pub server: IndexAddr,
+    /// The index; several with commas between them are used together, and any of them may be gone
+    #[arg(value_name = "SERVER,…", env = "P2PCI_SERVER", default_value = "localhost", value_parser = indexes)]
+    pub server: Indexes,
     /// The folder of this peer's files; made if it is not there
     #[arg(long, value_name = "DIR", default_value = "rfc", env = "P2PCI_DIR")]
     pub dir: PathBuf,

@@ -8,8 +8,10 @@ use std::time::Duration;
 use net::accept::Policy;
 use net::listen::{ListenSpec, Listeners, PortChoice};
 use net::stop::{StopSignal, Stopper, stop_pair};
+use peer::indexes::Indexes;
 use peer::limit::RateLimit;
-use peer::link::{IndexAddr, Link, LinkConfig};
+use peer::link::{IndexAddr, LinkConfig};
+use peer::links::Links;
 use peer::notice::Observer;
 use peer::shares::{ShareTable, Shared, Skipped};
 use peer::upload::Served;
@@ -31,8 +33,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// What a peer is made of.
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// The index.
-    pub index: IndexAddr,
+    /// The indexes.
+    pub indexes: Indexes,
     /// The host to claim.
     pub host: Option<String>,
     /// Where uploads are served.
@@ -47,11 +49,11 @@ pub struct Spec {
 
 impl Spec {
     /// From what was typed.
-    pub fn new(index: &IndexAddr, uploads: &Uploads, rates: Rates, announce: bool) -> Self {
+    pub fn new(indexes: &Indexes, uploads: &Uploads, rates: Rates, announce: bool) -> Self {
         let ports =
             uploads.upload_port.map_or(PortChoice::Any, |ports| PortChoice::Range(ports.first, ports.last));
         Self {
-            index: index.clone(),
+            indexes: indexes.clone(),
             host: uploads.host.clone(),
             listen: ListenSpec { address: uploads.upload_listen, ports },
             public: uploads.public,
@@ -63,7 +65,14 @@ impl Spec {
     /// One for loopback alone, announcing everything.
     pub fn loopback(index: IndexAddr) -> Self {
         let listen = ListenSpec { address: Some(IpAddr::from([127, 0, 0, 1])), ports: PortChoice::Any };
-        Self { index, host: None, listen, public: false, rates: Rates::default(), announce: true }
+        Self {
+            indexes: index.into(),
+            host: None,
+            listen,
+            public: false,
+            rates: Rates::default(),
+            announce: true,
+        }
     }
 }
 
@@ -149,8 +158,8 @@ impl Uploader {
 pub struct LocalPeer {
     /// What it shares.
     pub shares: Arc<ShareTable>,
-    /// Its link to the index.
-    pub link: Link,
+    /// Its links to the indexes.
+    pub link: Links,
     /// The port on which it serves uploads.
     pub upload_port: Port,
     /// How fast it may fetch.
@@ -169,14 +178,16 @@ impl LocalPeer {
             Arc::clone(&observer),
         )?;
         let config = LinkConfig {
-            index: spec.index,
+            index: spec.indexes.first().clone(),
             host: spec.host,
             upload_port: uploader.port,
             shares: Arc::clone(&shares),
             announce: spec.announce,
+            seats: None,
+            by_hand: Arc::default(),
         };
-        let link =
-            Link::start(config, observer).map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
+        let link = Links::start(&spec.indexes, &config, |_| Arc::clone(&observer))
+            .map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
         Ok(Self { shares, link, upload_port: uploader.port, download_limit: spec.rates.download, uploader })
     }
 

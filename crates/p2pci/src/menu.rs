@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peer::download::{Destination, FetchError, Outcome, Timing, fetch};
-use peer::link::{Answer, IndexAddr, LinkError, OwnedRecord};
-use peer::query::search;
+use peer::indexes::Indexes;
+use peer::link::{Answer, LinkError, OwnedRecord};
+use peer::several::search;
 use peer::shares::ShareError;
 use proto::escape;
 use proto::rfc_text::file_name_of;
@@ -41,7 +42,7 @@ const SEARCH_SHOWN: usize = 20;
 /// The menu of one peer.
 pub struct Menu<'a> {
     peer: &'a LocalPeer,
-    index: &'a IndexAddr,
+    indexes: &'a Indexes,
     folder: &'a Path,
     out: Out,
     input: StdinLines,
@@ -70,12 +71,12 @@ impl<'a> Menu<'a> {
     /// A menu for this peer of an index, whose files are in `folder`.
     pub fn new(
         peer: &'a LocalPeer,
-        index: &'a IndexAddr,
+        indexes: &'a Indexes,
         folder: &'a Path,
         out: Out,
         input: StdinLines,
     ) -> Self {
-        Self { peer, index, folder, out, input }
+        Self { peer, indexes, folder, out, input }
     }
 
     /// Shows the menu until the user shuts down, or the input ends.
@@ -152,7 +153,7 @@ impl<'a> Menu<'a> {
     async fn search(&mut self) -> Result<(), Cut> {
         let words = self.ask(ASK_WORDS).await?;
         Query::parse(&words).map_err(|error| Cut::Sorry(sentence(&error)))?;
-        let found = search(self.index, &words, SEARCH_SHOWN).await;
+        let found = search(self.indexes, &words, SEARCH_SHOWN).await;
         let found =
             found.map_err(|error| Cut::Sorry(sentence(&escape::Line(error.to_string().as_bytes()))))?;
         if found.files.is_empty() {

@@ -5,9 +5,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use net::limits::{PRESENCE_MAX, PRESENCE_MIN};
+use peer::indexes::Indexes;
 use peer::limit::RateLimit;
 use peer::link::IndexAddr;
-use proto::limits::{INDEX_PORT, SEARCH_FOUND_MAX};
+use proto::limits::{INDEX_PORT, INDEXES_MAX, SEARCH_FOUND_MAX};
 use proto::value::host::{Host, PeerAddr};
 use proto::value::number::Port;
 
@@ -20,6 +21,12 @@ pub fn index_addr(text: &str) -> Result<IndexAddr, String> {
         "" => Err("the host is missing; write HOST or HOST:PORT".to_owned()),
         host => Ok(IndexAddr { host: host.to_owned(), port: port.unwrap_or(INDEX_PORT) }),
     }
+}
+
+/// The indexes: one or several, with commas between them.
+pub fn indexes(text: &str) -> Result<Indexes, String> {
+    let addresses: Vec<IndexAddr> = text.split(',').map(index_addr).collect::<Result<_, _>>()?;
+    Indexes::new(addresses).ok_or_else(|| format!("more than {INDEXES_MAX} indexes"))
 }
 
 /// How many results are shown: from 1 to [`SEARCH_FOUND_MAX`].
@@ -35,6 +42,11 @@ pub fn typed(index: &IndexAddr) -> String {
         (true, true) => format!("[{}]", index.host),
         (false, _) => index.to_string(),
     }
+}
+
+/// The same for several.
+pub fn all_typed(indexes: &Indexes) -> String {
+    indexes.iter().map(typed).collect::<Vec<_>>().join(",")
 }
 
 /// After which time a peer counts as gone: within what the system can count.
@@ -212,6 +224,15 @@ mod tests {
         }
         for text in ["localhost", "10.0.0.1:80", "[::1]", "[::1]:9"] {
             assert_eq!(typed(&index_addr(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn several_indexes_have_commas_between_them() {
+        let several = indexes("a,[::1]:9,b:80,a").unwrap();
+        assert_eq!(all_typed(&several), "a,[::1]:9,b:80");
+        for bad in ["", "a,", ",a", "a,b:x", "1,2,3,4,5,6,7,8,9"] {
+            assert!(indexes(bad).is_err(), "{bad}");
         }
     }
 

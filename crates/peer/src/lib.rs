@@ -7,6 +7,8 @@
 //! * [`upload`]: hands shared files to other peers.
 //! * [`link`]: the lasting connection to the index, questions asked without one, and changes that it tells by itself.
 //! * [`query`]: questions to the index without a lasting connection.
+//! * [`indexes`]: several addresses of indexes, and who stands behind each; [`several`]: questions to all of them, answered as one;
+//!   [`links`]: lasting connections to all of them.
 //! * [`registrar`]: keeps the index told about everything that is shared.
 //! * [`download`]: fetches a file from a peer, whole or not at all.
 //! * [`fetch`]: fetches a file by its hash: verified, from several peers, continued where it stopped.
@@ -19,14 +21,17 @@ pub mod demand;
 pub mod download;
 pub mod fetch;
 mod files;
+pub mod indexes;
 mod landing;
 pub mod limit;
 pub mod link;
+pub mod links;
 pub mod notice;
 pub mod offer;
 mod patience;
 pub mod query;
 pub mod registrar;
+pub mod several;
 pub mod shares;
 pub mod swarm;
 pub mod upload;

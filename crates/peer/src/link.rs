@@ -3,7 +3,8 @@
 //! A [`Link`] is a handle to one task that owns the connection, so that requests never overtake each other: existing indexes
 //! answer only the first of two requests that come together.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use net::stop::{Stopper, stop_pair};
@@ -16,6 +17,7 @@ use proto::wire::record::Record;
 use proto::wire::status::StatusCode;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::indexes::Seats;
 use crate::notice::Observer;
 use crate::shares::ShareTable;
 use connection::{Claim, Connection, Question};
@@ -65,7 +67,14 @@ pub struct LinkConfig {
     pub shares: Arc<ShareTable>,
     /// Whether everything of `shares` is registered whenever a connection is made. What was added by hand always is.
     pub announce: bool,
+    /// Where there are other links: no two of them are with one cluster.
+    pub seats: Option<Arc<Seats>>,
+    /// What was added by hand, shared with other links.
+    pub by_hand: ByHand,
 }
+
+/// Files that were added by hand and taken, with their titles.
+pub type ByHand = Arc<Mutex<BTreeMap<RfcNumber, String>>>;
 
 /// An answer of the index, held in memory: at most [`proto::limits::ANSWER_BYTES_MAX`] bytes of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -20,8 +20,8 @@ pub struct Found {
     pub variants: Vec<Variant>,
     /// The index has just started: a miss may only mean that a peer has not come back yet, for this long.
     pub warming: Option<Duration>,
-    /// The address at which the index was reached.
-    pub index: Option<IpAddr>,
+    /// The addresses at which those who answered were reached.
+    pub indexes: Vec<IpAddr>,
 }
 
 /// Why a question has no answer.
@@ -74,7 +74,7 @@ pub async fn find(index: &IndexAddr, target: &Target, wait: Duration) -> Result<
             Target::File(_) | Target::Hash(_) => Err(QueryError::TooOld),
         },
     };
-    found.map(|found| Found { index: connection.address(), ..found })
+    found.map(|found| Found { indexes: connection.address().into_iter().collect(), ..found })
 }
 
 /// Asks for every record, or for the files whose names begin with `prefix`. `sink` gets them page by page; nothing is kept. Gives
@@ -87,28 +87,80 @@ pub async fn list(
     prefix: Option<&str>,
     sink: &mut (dyn FnMut(Vec<RecordLine>) + Send),
 ) -> Result<Option<IpAddr>, QueryError> {
-    let mut connection = Connection::open(index).await?;
-    let address = connection.address();
-    let mut page = Page { prefix: prefix.map(str::to_owned), cursor: None, limit: LIST_PAGE_MAX };
-    let mut bytes = 0;
-    loop {
-        match connection.ask(&Ask::List(page.clone()), Duration::ZERO).await {
+    let mut pages = Pages::open(index, prefix).await?;
+    while let Some(records) = pages.next_or_v10(sink).await? {
+        sink(records);
+    }
+    Ok(pages.address())
+}
+
+/// A list that is asked for page by page.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    index: IndexAddr,
+    connection: Connection,
+    /// What to ask for next; `None` when everything was told.
+    page: Option<Page>,
+    bytes: u64,
+}
+
+/// What came of asking for a page.
+enum Asked {
+    Page(Vec<RecordLine>),
+    /// The index is older: it tells everything at once.
+    V10,
+}
+
+impl Pages {
+    /// Connects; nothing is asked yet.
+    pub(crate) async fn open(index: &IndexAddr, prefix: Option<&str>) -> Result<Self, QueryError> {
+        let connection = Connection::open(index).await?;
+        let page = Page { prefix: prefix.map(str::to_owned), cursor: None, limit: LIST_PAGE_MAX };
+        Ok(Self { index: index.clone(), connection, page: Some(page), bytes: 0 })
+    }
+
+    /// Where the index is.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.connection.address()
+    }
+
+    /// The next records, which may be none yet; `None` when everything was told.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<RecordLine>>, QueryError> {
+        let mut all = Vec::new();
+        let page = self.next_or_v10(&mut |records| all.extend(records)).await?;
+        Ok(page.or_else(|| (!all.is_empty()).then_some(all)))
+    }
+
+    /// The same; but an index of 1.0 tells everything into `sink`, and that is all.
+    async fn next_or_v10(
+        &mut self,
+        sink: &mut (dyn FnMut(Vec<RecordLine>) + Send),
+    ) -> Result<Option<Vec<RecordLine>>, QueryError> {
+        let Some(page) = self.page.take() else { return Ok(None) };
+        match self.ask(page).await? {
+            Asked::Page(records) => Ok(Some(records)),
+            Asked::V10 => list_in_v10(&self.index, sink).await.map(|()| None),
+        }
+    }
+
+    async fn ask(&mut self, mut page: Page) -> Result<Asked, QueryError> {
+        match self.connection.ask(&Ask::List(page.clone()), Duration::ZERO).await {
             Ok(told) => {
                 refused(&told)?;
-                bytes += told.body.len() as u64;
-                if bytes > LIST_BYTES_MAX {
+                self.bytes += told.body.len() as u64;
+                if self.bytes > LIST_BYTES_MAX {
                     return Err(QueryError::TooLong);
                 }
-                sink(lines(&told.body).filter_map(|(_, line)| parse_line(line).ok()).collect());
                 // A page that ends where it began would be asked for without end.
-                match told.cursor.filter(|next| page.cursor.as_ref() != Some(next)) {
-                    Some(next) => page.cursor = Some(next),
-                    None => return Ok(address),
+                if let Some(next) = told.cursor.filter(|next| page.cursor.as_ref() != Some(next)) {
+                    page.cursor = Some(next);
+                    self.page = Some(page);
                 }
+                Ok(Asked::Page(lines(&told.body).filter_map(|(_, line)| parse_line(line).ok()).collect()))
             }
-            Err(AskError::Link(error)) => return Err(error.into()),
-            Err(AskError::NotV11) if prefix.is_some() => return Err(QueryError::TooOld),
-            Err(AskError::NotV11) => return list_in_v10(index, sink).await.map(|()| address),
+            Err(AskError::Link(error)) => Err(error.into()),
+            Err(AskError::NotV11) if page.prefix.is_some() => Err(QueryError::TooOld),
+            Err(AskError::NotV11) => Ok(Asked::V10),
         }
     }
 }
@@ -163,7 +215,7 @@ fn found(told: &Told) -> Result<Found, QueryError> {
     }
     refused(told)?;
     let variants = lines(&told.body).filter_map(|(_, line)| parse_line(line).ok()).collect();
-    Ok(Found { variants, warming: told.warming, index: None })
+    Ok(Found { variants, warming: told.warming, indexes: Vec::new() })
 }
 
 pub(crate) fn refused(told: &Told) -> Result<(), QueryError> {

@@ -1,4 +1,4 @@
-//! Keeps the index told about everything that is shared: all of it on each new connection, and then each change.
+//! Keeps the indexes told about everything that is shared: all of it on each new connection, and then each change.
 //!
 //! Speaks 1.1, in batches. An index that is older gets what 1.0 can say: the files that have a number.
 
@@ -6,7 +6,7 @@ mod outbox;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use net::stop::StopSignal;
@@ -17,10 +17,11 @@ use proto::value::number::{Port, RfcNumber};
 use proto::wire::status::StatusCode;
 use proto::wire::v11::body::{Changed, NameLine, lines, parse_line};
 use proto::wire::v11::request::Ask;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 use self::outbox::{Batch, Outbox};
+use crate::indexes::{Indexes, Seats, expanded, seated};
 use crate::link::backoff::Backoff;
 use crate::link::v11::{AskError, Connection, Told};
 use crate::link::{IndexAddr, Link, LinkConfig, LinkError};
@@ -30,20 +31,12 @@ use crate::shares::{Change, Changes, ShareTable, SharedFile};
 /// What a registrar needs to know.
 #[derive(Debug, Clone)]
 pub struct RegistrarConfig {
-    /// Where the index is.
-    pub index: IndexAddr,
+    /// Where the indexes are.
+    pub indexes: Indexes,
     /// The host to claim; by default the local address of the connection.
     pub host: Option<String>,
     /// The port of our upload server.
     pub upload_port: Port,
-}
-
-/// What ended a conversation with the index.
-enum Ended {
-    /// The index is older: speak 1.0 from now on.
-    TooOld,
-    /// The connection is gone.
-    Lost(String),
 }
 
 /// Files whose digests the index has asked for and not been told yet.
@@ -64,6 +57,9 @@ impl Wanted {
 }
 
 struct Registrar {
+    index: IndexAddr,
+    seats: Arc<Seats>,
+    entry: Arc<Entry>,
     config: RegistrarConfig,
     shares: Arc<ShareTable>,
     observer: Arc<dyn Observer>,
@@ -71,60 +67,85 @@ struct Registrar {
     backoff: Backoff,
 }
 
-/// Keeps the index told until `stop`. Reconnects by itself, with full jitter, and then tells everything again.
+/// What a user named, behind which may be several addresses. That one of them is lost matters when all are.
+#[derive(Debug)]
+struct Entry {
+    addresses: usize,
+    down: AtomicUsize,
+}
+
+/// Keeps the indexes told until `stop`: one of each cluster. Reconnects by itself, with full jitter, and then tells everything again.
+/// `observe` gives whoever hears of one of them.
 ///
 /// # Errors
 /// [`LinkError::Host`] when the host to claim is none.
 pub async fn run(
     config: RegistrarConfig,
     shares: Arc<ShareTable>,
-    observer: Arc<dyn Observer>,
+    observe: impl Fn(&IndexAddr) -> Arc<dyn Observer>,
     stop: StopSignal,
 ) -> Result<(), LinkError> {
     if let Some(host) = &config.host {
         Host::parse(host.as_bytes()).map_err(LinkError::Host)?;
     }
-    let changes = shares.changes();
-    let registrar =
-        Registrar { config, shares, observer, outbox: Outbox::default(), backoff: Backoff::default() };
-    tokio::select! {
-        () = stop.stopped() => {}
-        () = registrar.keep(changes) => {}
+    let (seats, mut tasks) = (Arc::new(Seats::default()), JoinSet::new());
+    for named in config.indexes.iter() {
+        let addresses = expanded(named).await;
+        let entry = Arc::new(Entry { addresses: addresses.len(), down: AtomicUsize::new(0) });
+        for index in addresses {
+            let registrar = Registrar {
+                index,
+                seats: Arc::clone(&seats),
+                entry: Arc::clone(&entry),
+                config: config.clone(),
+                shares: Arc::clone(&shares),
+                observer: observe(named),
+                outbox: Outbox::default(),
+                backoff: Backoff::default(),
+            };
+            tasks.spawn(registrar.keep(shares.changes()));
+        }
     }
+    stop.stopped().await;
+    // With the tasks their connections end, and with these our records go.
+    tasks.shutdown().await;
     Ok(())
 }
 
 impl Registrar {
     async fn keep(mut self, mut changes: Changes) {
+        let mut is_down = false;
         loop {
-            let began = Instant::now();
-            let (why, lasted) = match Connection::open(&self.config.index).await {
-                Err(error) => (cause(error), Duration::ZERO),
-                Ok(connection) => match self.converse(connection, &mut changes).await {
-                    Ended::TooOld => return self.keep_in_v10(changes).await,
-                    Ended::Lost(why) => (why, began.elapsed()),
-                },
+            let (why, lasted) = match seated(&self.index, &self.seats).await {
+                Err(AskError::NotV11) => return self.keep_in_v10(changes).await,
+                Err(AskError::Link(error)) => (cause(error), Duration::ZERO),
+                Ok((connection, _seat)) => {
+                    let began = Instant::now();
+                    if std::mem::take(&mut is_down) {
+                        self.entry.down.fetch_sub(1, Ordering::Relaxed);
+                    }
+                    (self.converse(connection, &mut changes).await, began.elapsed())
+                }
             };
-            self.tell(LinkNotice::Lost { why });
             self.backoff.ended(lasted);
             let pause = self.backoff.pause(fastrand::f64());
-            self.tell(LinkNotice::RetryIn(pause));
+            if !std::mem::replace(&mut is_down, true) {
+                self.entry.down.fetch_add(1, Ordering::Relaxed);
+            }
+            if self.entry.down.load(Ordering::Relaxed) == self.entry.addresses {
+                self.tell(LinkNotice::Lost { why });
+                self.tell(LinkNotice::RetryIn(pause));
+            }
             sleep(pause).await;
         }
     }
 
-    /// Tells the index everything, and then every change, until the connection ends.
-    async fn converse(&mut self, mut connection: Connection, changes: &mut Changes) -> Ended {
+    /// Tells the index everything, and then every change, until the connection ends. Says why it did.
+    async fn converse(&mut self, mut connection: Connection, changes: &mut Changes) -> String {
         let Ok(local) = connection.stream().local_addr() else {
-            return Ended::Lost("the connection broke".to_owned());
+            return "the connection broke".to_owned();
         };
         let host = self.config.host.clone().unwrap_or_else(|| local.ip().to_string());
-        // Asking something small first tells an older index from a newer one before a body is sent.
-        match connection.ask(&Ask::Ping, Duration::ZERO).await {
-            Ok(_) => {}
-            Err(AskError::NotV11) => return Ended::TooOld,
-            Err(AskError::Link(error)) => return Ended::Lost(cause(error)),
-        }
         if let Ok(index) = connection.stream().peer_addr() {
             self.tell(LinkNotice::Connected { index, host: host.clone() });
         }
@@ -159,7 +180,7 @@ impl Registrar {
                         wanted.take(&told, &self.shares);
                         continue;
                     }
-                    Err(error) => return Ended::Lost(cause(error)),
+                    Err(error) => return cause(error),
                 },
             };
             for change in news {
@@ -204,11 +225,13 @@ impl Registrar {
     /// connection stands; whoever asks for one that is gone gets a 404 from us.
     async fn keep_in_v10(self, mut changes: Changes) {
         let config = LinkConfig {
-            index: self.config.index.clone(),
+            index: self.index.clone(),
             host: self.config.host.clone(),
             upload_port: self.config.upload_port,
             shares: Arc::clone(&self.shares),
             announce: false,
+            seats: None,
+            by_hand: Arc::default(),
         };
         let first =
             Arc::new(FirstTime { observer: Arc::clone(&self.observer), over: AtomicBool::new(false) });
@@ -237,10 +260,10 @@ impl Registrar {
     }
 }
 
-fn ended(error: AskError) -> Ended {
+fn ended(error: AskError) -> String {
     match error {
-        AskError::Link(error) => Ended::Lost(cause(error)),
-        AskError::NotV11 => Ended::Lost("the index changed its tongue".to_owned()),
+        AskError::Link(error) => cause(error),
+        AskError::NotV11 => "the index changed its tongue".to_owned(),
     }
 }
 

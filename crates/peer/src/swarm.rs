@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::indexes::{Indexes, Seats, expanded, seated};
 use crate::link::IndexAddr;
 use crate::link::backoff::Backoff;
 use crate::link::v11::Connection;
@@ -29,7 +30,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// Where this process takes part.
 #[derive(Debug)]
 pub struct Swarm {
-    index: IndexAddr,
+    indexes: Indexes,
     host: Option<String>,
     port: Port,
     offers: Arc<Offers>,
@@ -69,11 +70,11 @@ impl Joined {
 }
 
 impl Swarm {
-    /// At this index, with an upload server that serves `offers` on this port. `host` is what to claim; by default the address
+    /// At these indexes, with an upload server that serves `offers` on this port. `host` is what to claim; by default the address
     /// towards the index.
     #[must_use]
-    pub fn new(index: IndexAddr, host: Option<String>, port: Port, offers: Arc<Offers>) -> Arc<Self> {
-        Arc::new(Self { index, host, port, offers, tasks: Mutex::default() })
+    pub fn new(indexes: Indexes, host: Option<String>, port: Port, offers: Arc<Offers>) -> Arc<Self> {
+        Arc::new(Self { indexes, host, port, offers, tasks: Mutex::default() })
     }
 
     pub(crate) fn offers(&self) -> &Offers {
@@ -87,9 +88,8 @@ impl Swarm {
         let hash = offer.hash();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let (host, port) = (self.host.clone(), self.port);
-        let record = Record { host, port, name: name.to_owned(), hash, size: offer.size() };
-        tasks.spawn(keep_registered(self.index.clone(), record, is_complete));
-        tasks.spawn(find_others(self.index.clone(), hash, found));
+        let record = Arc::new(Record { host, port, name: name.to_owned(), hash, size: offer.size() });
+        tasks.spawn(take_part(self.indexes.clone(), record, is_complete, found));
         Joined { offer, others, complete }
     }
 }
@@ -103,12 +103,39 @@ struct Record {
     size: u64,
 }
 
+/// Registers with each index and looks for others there. Ends when it is aborted.
+async fn take_part(
+    indexes: Indexes,
+    record: Arc<Record>,
+    is_complete: watch::Receiver<bool>,
+    found: UnboundedSender<Other>,
+) {
+    let (registering, looking) = (Arc::new(Seats::default()), Arc::new(Seats::default()));
+    let mut tasks = JoinSet::new();
+    for index in indexes.iter() {
+        for index in expanded(index).await {
+            let (record, is_complete) = (Arc::clone(&record), is_complete.clone());
+            let hash = record.hash;
+            tasks.spawn(keep_registered(index.clone(), Arc::clone(&registering), record, is_complete));
+            tasks.spawn(find_others(index, Arc::clone(&looking), hash, found.clone()));
+        }
+    }
+    drop(found);
+    while tasks.join_next().await.is_some() {}
+}
+
 /// Ends when it is aborted.
-async fn keep_registered(index: IndexAddr, record: Record, mut is_complete: watch::Receiver<bool>) {
+async fn keep_registered(
+    index: IndexAddr,
+    seats: Arc<Seats>,
+    record: Arc<Record>,
+    mut is_complete: watch::Receiver<bool>,
+) {
     let mut backoff = Backoff::default();
     loop {
-        let began = Instant::now();
-        if let Ok(mut connection) = Connection::open(&index).await {
+        let mut began = Instant::now();
+        if let Ok((mut connection, _seat)) = seated(&index, &seats).await {
+            began = Instant::now();
             register(&mut connection, &record, &mut is_complete).await;
         }
         backoff.ended(began.elapsed());
@@ -118,10 +145,6 @@ async fn keep_registered(index: IndexAddr, record: Record, mut is_complete: watc
 
 /// Registers, and once more when every block is there; ends with the connection, or when the index refuses.
 async fn register(connection: &mut Connection, record: &Record, is_complete: &mut watch::Receiver<bool>) {
-    // Something small first: an older index must not see a body.
-    if connection.ask(&Ask::Ping, Duration::ZERO).await.is_err() {
-        return;
-    }
     let Ok(local) = connection.stream().local_addr() else { return };
     let host = record.host.clone().unwrap_or_else(|| local.ip().to_string());
     let Ok(host) = Host::parse(host.as_bytes()) else { return };
@@ -164,13 +187,16 @@ impl Record {
 }
 
 /// Ends when nobody listens any more, or when it is aborted.
-async fn find_others(index: IndexAddr, hash: Digest, found: UnboundedSender<Other>) {
+async fn find_others(index: IndexAddr, seats: Arc<Seats>, hash: Digest, found: UnboundedSender<Other>) {
     let scope = Scope::One(Target::Hash(hash));
     while !found.is_closed() {
         // First the watch, then the look: what the look does not see is told.
-        let watch = Watch::open(&index, &scope).await;
+        let watch = tokio::select! {
+            watch = Watch::open_seated(&index, &scope, &seats) => watch,
+            () = found.closed() => return,
+        };
         look(&index, hash, &found).await;
-        if let Ok(mut watch) = watch {
+        if let Ok((mut watch, _seat)) = watch {
             tokio::select! {
                 () = follow(&mut watch, &index, hash, &found) => {}
                 () = found.closed() => return,

@@ -87,6 +87,14 @@ pub const WATCHES_OF_ALL_MAX: usize = 256;
 pub const SOURCES_WEIGHED: usize = 1000;
 /// Of the sources that a LOOKUP of 1.1 names, those that count as named: a downloader begins with these. In 1.0 it is one.
 pub const SOURCES_COUNTED: usize = 4;
+/// Longest name of a cluster of indexes in bytes.
+pub const CLUSTER_BYTES_MAX: usize = 64;
+/// Most indexes that a peer is given.
+pub const INDEXES_MAX: usize = 8;
+/// Of several indexes that are asked the same, how long the others may still take when one has answered.
+pub const OTHERS_MAY_TAKE: Duration = Duration::from_secs(1);
+/// When a peer has lost the node of a cluster at which it was registered, it goes to another one within this time.
+pub const GO_OVER: Duration = Duration::from_secs(3);
 /// Most refused lines that an answer to ADD FILES tells one by one.
 pub const REFUSALS_TOLD_MAX: usize = 100;
 /// A program of 1.1 takes an index that is silent for this long after the first request for an older one.

@@ -38,6 +38,20 @@ pub enum Zone {
 }
 
 impl Zone {
+    const ALL: [Self; 11] = [
+        Self::Public,
+        Self::Loopback,
+        Self::Private10,
+        Self::Private172,
+        Self::Private192,
+        Self::UniqueLocal,
+        Self::LinkLocal,
+        Self::Shared,
+        Self::Benchmark,
+        Self::Translated,
+        Self::Never,
+    ];
+
     /// The zone of an address; a v4-mapped one is judged as what it carries.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
@@ -59,6 +73,20 @@ impl Zone {
             (Self::UniqueLocal, Self::Private10 | Self::Private172 | Self::Private192) => true,
             (index, source) => index == source,
         }
+    }
+}
+
+/// A set of zones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Zones(u16);
+
+impl Zones {
+    fn with(self, zone: Zone) -> Self {
+        Self(self.0 | 1 << zone as u16)
+    }
+
+    fn may_name(self, source: Zone) -> bool {
+        Zone::ALL.iter().any(|zone| self.0 & 1 << *zone as u16 != 0 && zone.may_name(source))
     }
 }
 
@@ -136,8 +164,8 @@ impl FromStr for Net {
 /// The rule of one download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reach {
-    /// Where the index is that named the sources; `None` where they were named by the user.
-    index: Option<Zone>,
+    /// Where the indexes are that named the sources, as bits; `None` where they were named by the user.
+    indexes: Option<Zones>,
     allowed: [Option<Net>; ALLOWED_NETS_MAX],
 }
 
@@ -157,12 +185,19 @@ pub enum OutOfReach {
 
 impl Reach {
     /// Everything: for addresses that a user has typed.
-    pub const ANYWHERE: Self = Self { index: None, allowed: [None; ALLOWED_NETS_MAX] };
+    pub const ANYWHERE: Self = Self { indexes: None, allowed: [None; ALLOWED_NETS_MAX] };
 
     /// For sources that this index named, and these networks besides, of which the first [`ALLOWED_NETS_MAX`] count.
     #[must_use]
     pub fn of_index(index: IpAddr, allowed: &[Net]) -> Self {
-        let mut reach = Self { index: Some(Zone::of(index)), ..Self::ANYWHERE };
+        Self::of_indexes(&[index], allowed)
+    }
+
+    /// The same for sources that one of these indexes named.
+    #[must_use]
+    pub fn of_indexes(indexes: &[IpAddr], allowed: &[Net]) -> Self {
+        let zones = indexes.iter().fold(Zones(0), |zones, index| zones.with(Zone::of(*index)));
+        let mut reach = Self { indexes: Some(zones), ..Self::ANYWHERE };
         for (place, net) in reach.allowed.iter_mut().zip(allowed) {
             *place = Some(*net);
         }
@@ -174,13 +209,13 @@ impl Reach {
     /// # Errors
     /// [`OutOfReach`]: why not.
     pub fn judge(&self, address: SocketAddr) -> Result<(), OutOfReach> {
-        let Some(index) = self.index else { return Ok(()) };
+        let Some(indexes) = self.indexes else { return Ok(()) };
         if self.allowed.iter().flatten().any(|net| net.holds(address.ip())) {
             return Ok(());
         }
         match Zone::of(address.ip()) {
             Zone::Never => Err(OutOfReach::Never),
-            zone if !index.may_name(zone) => Err(OutOfReach::Elsewhere(zone)),
+            zone if !indexes.may_name(zone) => Err(OutOfReach::Elsewhere(zone)),
             _ if address.port() < SOURCE_PORT_MIN => Err(OutOfReach::Port(address.port())),
             _ => Ok(()),
         }
@@ -247,6 +282,16 @@ mod tests {
                 assert_eq!(judged(index, source).is_ok(), expected == b'y', "{source} by {index}");
             }
         }
+    }
+
+    #[test]
+    fn what_one_of_several_indexes_may_name_is_within_reach() {
+        let indexes = ["8.8.8.8", "10.0.0.1"].map(|index| index.parse().unwrap());
+        let reach = Reach::of_indexes(&indexes, &[]);
+        let judged = |source: &str| reach.judge(source.parse().unwrap()).is_ok();
+        assert!(judged("10.1.1.1:6000") && judged("9.9.9.9:6000") && judged("[fd00::1]:6000"));
+        assert!(!judged("192.168.1.1:6000") && !judged("127.0.0.1:6000"));
+        assert!(Zone::ALL.iter().enumerate().all(|(at, zone)| at == *zone as usize));
     }
 
     #[test]

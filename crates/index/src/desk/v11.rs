@@ -34,6 +34,8 @@ struct Reply {
     status: Status,
     cursor: Option<String>,
     incomplete: bool,
+    /// To whoever asked for it.
+    cluster: Option<String>,
     body: Vec<u8>,
     /// Records in the body, for the notice.
     records: usize,
@@ -41,13 +43,13 @@ struct Reply {
 
 impl Reply {
     fn ok(body: Vec<u8>, records: usize) -> Self {
-        Self { status: Status::Ok, cursor: None, incomplete: false, body, records }
+        Self { status: Status::Ok, cursor: None, incomplete: false, cluster: None, body, records }
     }
 
     fn refusal(status: Status, reason: &str) -> Self {
         let mut body = Vec::new();
         write_line(&Refused { reason: reason.to_owned() }, &mut body);
-        Self { status, cursor: None, incomplete: false, body, records: 0 }
+        Self { status, cursor: None, incomplete: false, cluster: None, body, records: 0 }
     }
 }
 
@@ -71,7 +73,10 @@ impl Desk {
             }
             Ask::List(page) => self.list_page(page).await,
             Ask::Search { query, cursor, limit } => self.search(query, cursor.as_deref(), *limit).await,
-            Ask::Ping => Reply::ok(Vec::new(), 0),
+            Ask::Ping { asks_cluster } => {
+                let cluster = asks_cluster.then(|| self.shared.cluster.clone());
+                Reply { cluster, ..Reply::ok(Vec::new(), 0) }
+            }
             Ask::Wants => {
                 let listening = self.shared.wants.listen(self.view.session);
                 self.listening = Some(Box::new(listening));
@@ -98,10 +103,11 @@ impl Desk {
         reply: Reply,
         outlet: &mut Outlet,
     ) -> Result<(), WriteError> {
-        let Reply { status, cursor, incomplete, body, records } = reply;
+        let Reply { status, cursor, incomplete, cluster, body, records } = reply;
         self.note_v11(request, status, records);
         let warming = if status == Status::NotFound { self.shared.warming(Instant::now()) } else { None };
-        let answer = Answer { status, cursor: cursor.as_deref(), warming, incomplete, body: &body };
+        let (cursor, cluster) = (cursor.as_deref(), cluster.as_deref());
+        let answer = Answer { status, cursor, warming, incomplete, cluster, body: &body };
         answer.write(outlet.held());
         outlet.make_room().await
     }
@@ -204,7 +210,7 @@ impl Desk {
         let more = found.next.is_some() || told < found.entries.len();
         let last = found.entries.get(..told).and_then(<[Entry]>::last).filter(|_| more);
         let cursor = last.map(|entry| cursor_text(&(entry.key.clone(), entry.session)));
-        Reply { status: Status::Ok, cursor, incomplete: false, body, records: told }
+        Reply { cursor, ..Reply::ok(body, told) }
     }
 
     /// A page of what a query finds; the cursor is how many were told before.
@@ -230,7 +236,7 @@ impl Desk {
         }
         let has_more = found.has_more || told < found.files.len();
         let cursor = has_more.then(|| (from + told).to_string());
-        Reply { status: Status::Ok, cursor, incomplete: found.is_incomplete, body, records: told }
+        Reply { cursor, incomplete: found.is_incomplete, ..Reply::ok(body, told) }
     }
 
     pub(super) fn note_v11(&self, request: &Request<'_>, status: Status, records: usize) {
@@ -248,13 +254,13 @@ pub(crate) fn write_wanted(names: &[Arc<str>], out: &mut Vec<u8>) {
     for name in names {
         write_line(&NameLine { name: (&**name).into() }, &mut body);
     }
-    Answer { status: Status::Wanted, cursor: None, warming: None, incomplete: false, body: &body }.write(out);
+    Answer::plain(Status::Wanted, &body).write(out);
 }
 
 /// Appends the answer to a request that cannot be understood.
 pub(super) fn write_refusal(reason: &Reason, out: &mut Vec<u8>) {
     let Reply { status, body, .. } = Reply::refusal(Status::BadRequest, &reason.to_string());
-    Answer { status, cursor: None, warming: None, incomplete: false, body: &body }.write(out);
+    Answer::plain(status, &body).write(out);
 }
 
 fn refuse_line(changed: &mut Changed, line: usize, reason: String) {

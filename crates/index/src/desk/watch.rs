@@ -79,5 +79,5 @@ impl Desk {
 }
 
 fn write_news(body: &[u8], outlet: &mut Outlet) {
-    Answer { status: Status::Ok, cursor: None, warming: None, incomplete: false, body }.write(outlet.held());
+    Answer::plain(Status::Ok, body).write(outlet.held());
 }

@@ -14,7 +14,7 @@ use crate::exit::{Code, Failure};
 use crate::local_peer::{LocalPeer, Spec, scan, skipped_in_words};
 use crate::menu::Menu;
 use crate::out::Out;
-use crate::settings::{Rates, typed};
+use crate::settings::{Rates, all_typed};
 use crate::signals;
 use crate::stdin_lines::StdinLines;
 
@@ -40,7 +40,7 @@ pub async fn run(args: Client, out: Out) -> Result<(), Failure> {
         observer,
     )?;
     peer.link.connected(JOIN).await.map_err(cannot_join)?;
-    let index = typed(&args.server);
+    let index = all_typed(&args.server);
     if args.no_announce {
         out.line(format_args!("Joined {index}"));
     } else {

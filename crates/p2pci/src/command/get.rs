@@ -25,7 +25,7 @@ use self::wanted::Wanted;
 use crate::cli::Get;
 use crate::exit::{Code, Failure};
 use crate::out::Out;
-use crate::settings::{Rates, typed};
+use crate::settings::{Rates, all_typed};
 
 /// What all fetches of one command have in common.
 struct Context<'a> {
@@ -70,11 +70,11 @@ pub async fn run(args: Get, out: Out) -> Result<Seeding, Failure> {
 }
 
 impl Context<'_> {
-    /// The index was reached at this address: its sources are connected to where it could be one itself.
-    fn reached(&self, index: Option<IpAddr>) {
-        if let Some(index) = index {
+    /// The indexes were reached at these addresses: their sources are connected to where one of them could be itself.
+    fn reached(&self, indexes: &[IpAddr]) {
+        if !indexes.is_empty() {
             // The first answer decides: an index that moves meanwhile gains nothing.
-            let _ = self.reach.set(Reach::of_index(index, &self.args.allow_net));
+            let _ = self.reach.set(Reach::of_indexes(indexes, &self.args.allow_net));
         }
     }
 
@@ -166,7 +166,7 @@ impl Context<'_> {
     }
 
     fn nobody(&self, target: &Target) -> Failure {
-        let index = typed(&self.args.index.server);
+        let index = all_typed(&self.args.index.server);
         Failure::new(
             Code::NotFound,
             format!("no peer of {index} has {target}; 'p2pci list' shows what there is"),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 use indicatif::BinaryBytes;
-use peer::query::list;
+use peer::several::list;
 use proto::escape;
 use proto::rfc_text::file_name_of;
 use proto::value::number::RfcNumber;
@@ -15,7 +15,7 @@ use super::query_failure;
 use crate::cli::List;
 use crate::exit::{Code, Failure};
 use crate::out::Out;
-use crate::settings::typed;
+use crate::settings::all_typed;
 
 /// Shows every file, or those that match. They are shown as they come, so the index may have any number of them.
 pub async fn run(args: List, out: Out) -> Result<(), Failure> {
@@ -28,7 +28,7 @@ pub async fn run(args: List, out: Out) -> Result<(), Failure> {
     };
     list(&args.index.server, None, &mut take).await.map_err(|error| query_failure(&error))?;
     gathered.show_last();
-    let index = typed(&args.index.server);
+    let index = all_typed(&args.index.server);
     match (gathered.shown, &args.glob) {
         (1.., _) => Ok(()),
         (0, None) => Err(Failure::new(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use indicatif::BinaryBytes;
-use peer::query::find;
+use peer::several::find;
 use proto::escape;
 use proto::wire::v11::body::{Source, Speaks, Variant};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use super::query_failure;
 use crate::cli::Lookup;
 use crate::exit::{Code, Failure};
 use crate::out::Out;
-use crate::settings::typed;
+use crate::settings::all_typed;
 
 /// Shows who has a file, content by content.
 pub async fn run(args: Lookup, out: Out) -> Result<(), Failure> {
@@ -30,7 +30,7 @@ pub async fn run(args: Lookup, out: Out) -> Result<(), Failure> {
             // An index that has just started may not know everything yet: it is asked to wait for the file.
             ([], Some(left)) => wait = left,
             ([], None) => {
-                let index = typed(&args.index.server);
+                let index = all_typed(&args.index.server);
                 let sentence = format!("no peer of {index} has {target}; 'p2pci list' shows what there is");
                 return Err(Failure::new(Code::NotFound, sentence));
             }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use indicatif::BinaryBytes;
-use peer::query::search;
+use peer::several::search;
 use proto::escape;
 use proto::search::Query;
 use proto::wire::v11::body::FoundLine;
@@ -13,7 +13,7 @@ use super::query_failure;
 use crate::cli::Search;
 use crate::exit::{Code, Failure};
 use crate::out::Out;
-use crate::settings::typed;
+use crate::settings::all_typed;
 
 /// Digits of a hash that are shown: enough to tell the contents of one name apart.
 const HASH_DIGITS: usize = 12;
@@ -31,7 +31,7 @@ pub async fn run(args: Search, out: Out) -> Result<(), Failure> {
         }));
     }
     if found.files.is_empty() {
-        let index = typed(&args.index.server);
+        let index = all_typed(&args.index.server);
         let sentence = format!("nothing at {index} matches '{query}'; 'p2pci list' shows what there is");
         return Err(Failure::new(Code::NotFound, sentence));
     }

@@ -44,11 +44,11 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
     show_published(&args, &published, uploader.port.get(), out);
 
     let config = RegistrarConfig {
-        index: args.index.server.clone(),
+        indexes: args.index.server.clone(),
         host: args.uploads.host.clone(),
         upload_port: uploader.port,
     };
-    let registering = registrar::run(config, shares, Arc::clone(&observer) as Arc<_>, uploader.stop_signal());
+    let registering = registrar::run(config, shares, |index| observer.of(index), uploader.stop_signal());
     tokio::select! {
         registered = registering => registered.map_err(|error| Failure::new(Code::Usage, error.to_string()))?,
         () = end => {}

@@ -4,7 +4,9 @@ use std::fmt;
 
 use globset::GlobMatcher;
 use indicatif::BinaryBytes;
-use peer::link::watch::{Event, follow};
+use peer::link::IndexAddr;
+use peer::link::watch::Event;
+use peer::several::follow;
 use proto::escape;
 use proto::wire::v11::body::RecordLine;
 use proto::wire::v11::watch::{Change, Scope};
@@ -21,10 +23,10 @@ use crate::signals;
 /// Shows what comes, changes and goes, until it is stopped.
 pub async fn run(args: Watch, out: Out) -> Result<(), Failure> {
     let (scope, glob) = covered(args.target.as_deref())?;
-    let index = &args.index.server;
+    let indexes = &args.index.server;
     // Before the first line: whoever has read it may stop us.
     let end = signals::interrupted();
-    let mut show = |event| match event {
+    let mut show = |index: &IndexAddr, event| match event {
         Event::Watching => out.result(
             format_args!("Watching {}; Ctrl+C ends it", typed(index)),
             &json!({"type": "watching", "server": index.to_string()}),
@@ -37,7 +39,7 @@ pub async fn run(args: Watch, out: Out) -> Result<(), Failure> {
         }
     };
     tokio::select! {
-        ended = follow(index, &scope, &mut show) => match ended {
+        ended = follow(indexes, &scope, &mut show) => match ended {
             Err(error) => Err(query_failure(&error)),
         },
         () = end => Ok(()),

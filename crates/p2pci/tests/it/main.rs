@@ -25,6 +25,7 @@ mod readme;
 mod resume;
 mod search;
 mod server_flags;
+mod several;
 mod share;
 mod swarm;
 mod transcripts;

@@ -1,7 +1,7 @@
 //! The task that owns the connection to the index: connects, registers, asks, and begins anew when the connection is lost.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use net::stop::StopSignal;
@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::backoff::Backoff;
 use super::connection::{Claim, Connection, Question};
 use super::conversation::Pieces;
+use super::v11::AskError;
 use super::{Answer, LinkConfig, LinkError, Piece, Registration};
+use crate::indexes::{Seat, seated};
 use crate::notice::{LinkNotice, Notice, Observer};
 
 /// A question from a handle.
@@ -72,7 +74,8 @@ pub(super) struct Task {
     state: watch::Sender<State>,
     connection: Option<Connection>,
     settled: Option<LineEnd>,
-    by_hand: BTreeMap<RfcNumber, String>,
+    /// The right to speak with this cluster, as long as the connection lasts.
+    seat: Option<Seat>,
     backoff: Backoff,
 }
 
@@ -91,7 +94,7 @@ impl Task {
             state,
             connection: None,
             settled: None,
-            by_hand: BTreeMap::new(),
+            seat: None,
             backoff: Backoff::default(),
         };
         (task, seen)
@@ -116,7 +119,7 @@ impl Task {
                 Ok(()) => (self.live().await, began.elapsed()),
                 Err(error) => (cause(error), Duration::ZERO),
             };
-            self.connection = None;
+            (self.connection, self.seat) = (None, None);
             self.state.send_modify(|state| state.phase = Phase::Down { cause: why.clone() });
             self.tell(LinkNotice::Lost { why });
             self.backoff.ended(lasted);
@@ -127,6 +130,14 @@ impl Task {
     }
 
     async fn connect(&mut self) -> Result<(), LinkError> {
+        if let Some(seats) = &self.config.seats {
+            // 1.0 cannot say which cluster it is, so that is asked on a connection of its own.
+            self.seat = match seated(&self.config.index, seats).await {
+                Ok((_, seat)) => seat,
+                Err(AskError::NotV11) => None,
+                Err(AskError::Link(error)) => return Err(error),
+            };
+        }
         let claim = Claim { host: self.config.host.as_deref(), port: Some(self.config.upload_port) };
         let connection = Connection::open(&self.config.index, claim, self.settled).await?;
         let claimed = connection.claimed().clone();
@@ -176,7 +187,7 @@ impl Task {
         if self.config.announce {
             files.extend(self.config.shares.list().into_iter().map(|s| (s.number, s.title.to_string())));
         }
-        files.extend(self.by_hand.clone());
+        files.extend(self.by_hand().clone());
         let left = files.into_iter().collect();
         Registering { left, done: Registration { files: 0, refused: 0 }, told: false }
     }
@@ -224,8 +235,12 @@ impl Task {
     fn remember(&mut self, question: Question, answer: &Result<Answer, LinkError>) {
         let taken = matches!(answer, Ok(Answer { status: Some(StatusCode::OK), .. }));
         if let (Question::Add { number, title }, true) = (question, taken) {
-            self.by_hand.insert(number, title);
+            self.by_hand().insert(number, title);
         }
+    }
+
+    fn by_hand(&self) -> MutexGuard<'_, BTreeMap<RfcNumber, String>> {
+        self.config.by_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask_held(&mut self, question: &Question) -> Result<Answer, LinkError> {

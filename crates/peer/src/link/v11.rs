@@ -26,6 +26,7 @@ pub(crate) struct Told {
     pub(crate) cursor: Option<String>,
     pub(crate) warming: Option<Duration>,
     pub(crate) incomplete: bool,
+    pub(crate) cluster: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -87,6 +88,11 @@ impl Connection {
         }
     }
 
+    /// Asks something small, which an older index understands to be beyond it, and learns which cluster the index belongs to.
+    pub(crate) async fn greet(&mut self) -> Result<Option<String>, AskError> {
+        Ok(self.ask(&Ask::Ping { asks_cluster: true }, Duration::ZERO).await?.cluster)
+    }
+
     /// What the index wants, as far as it came while an answer was waited for.
     pub(crate) fn wanted(&mut self) -> Vec<Told> {
         std::mem::take(&mut self.wanted)
@@ -114,9 +120,9 @@ impl Connection {
     /// The next answer, if it has come.
     fn decoded(&mut self) -> Result<Option<Told>, AskError> {
         match self.decoder.poll() {
-            Decoded::Answer(ReadAnswer { status, cursor, warming, incomplete, body }) => {
+            Decoded::Answer(ReadAnswer { status, cursor, warming, incomplete, cluster, body }) => {
                 self.settled = true;
-                Ok(Some(Told { status, cursor, warming, incomplete, body: body.to_vec() }))
+                Ok(Some(Told { status, cursor, warming, incomplete, cluster, body: body.to_vec() }))
             }
             Decoded::NotV11 if !self.settled => Err(AskError::NotV11),
             Decoded::NotV11 | Decoded::Broken => Err(lost("its answer cannot be understood").into()),

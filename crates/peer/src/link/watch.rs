@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proto::wire::v11::body::{lines, parse_line};
@@ -15,6 +16,7 @@ use tokio::time::sleep;
 use super::backoff::Backoff;
 use super::v11::{AskError, Connection};
 use super::{IndexAddr, LinkError};
+use crate::indexes::{Seat, Seats, seated};
 use crate::query::{QueryError, refused};
 
 /// An open watch; dropping it ends it.
@@ -30,7 +32,23 @@ impl Watch {
     /// # Errors
     /// [`QueryError`]; [`QueryError::TooOld`] from an index of 1.0, [`QueryError::Refused`] also from one of 1.1 without WATCH.
     pub async fn open(index: &IndexAddr, scope: &Scope) -> Result<Self, QueryError> {
-        let mut connection = Connection::open(index).await?;
+        Self::over(Connection::open(index).await?, scope).await
+    }
+
+    /// The same at an index that nobody of ours watches yet; stands by as long as somebody does.
+    pub(crate) async fn open_seated(
+        index: &IndexAddr,
+        scope: &Scope,
+        seats: &Arc<Seats>,
+    ) -> Result<(Self, Option<Seat>), QueryError> {
+        match seated(index, seats).await {
+            Ok((connection, seat)) => Ok((Self::over(connection, scope).await?, seat)),
+            Err(AskError::NotV11) => Err(QueryError::TooOld),
+            Err(AskError::Link(error)) => Err(error.into()),
+        }
+    }
+
+    async fn over(mut connection: Connection, scope: &Scope) -> Result<Self, QueryError> {
         match connection.ask(&Ask::Watch(scope.clone()), Duration::ZERO).await {
             Ok(told) => refused(&told)?,
             Err(AskError::NotV11) => return Err(QueryError::TooOld),

@@ -22,6 +22,8 @@ fn config(address: SocketAddr) -> LinkConfig {
         upload_port: Port::new(7163).unwrap(),
         shares: Arc::new(ShareTable::new()),
         announce: true,
+        seats: None,
+        by_hand: Arc::default(),
     }
 }
 

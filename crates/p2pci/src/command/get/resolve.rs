@@ -6,7 +6,8 @@ use std::time::Duration;
 use globset::GlobMatcher;
 use peer::choice::{Choice, Content, choose};
 use peer::demand::demand;
-use peer::query::{Found, find, list};
+use peer::query::Found;
+use peer::several::{find, list};
 use proto::limits::{SHARED_FILES_MAX, SOURCES_MAX};
 use proto::reach::Reach;
 use proto::value::file_name::FileName;
@@ -19,7 +20,7 @@ use super::Context;
 use crate::command::list::matcher;
 use crate::command::query_failure;
 use crate::exit::{Code, Failure};
-use crate::settings::typed;
+use crate::settings::all_typed;
 
 /// How often a file that is being hashed is asked for again.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -50,15 +51,15 @@ pub(super) async fn at_index(context: &Context<'_>, target: &Target) -> Result<C
     let mut wait = Duration::ZERO;
     let mut told_hashing = false;
     loop {
-        let Found { variants, warming, index: reached } =
+        let Found { variants, warming, indexes: reached } =
             find(index, target, wait).await.map_err(|error| query_failure(&error))?;
-        context.reached(reached);
+        context.reached(&reached);
         match (choose(&variants, context.args.hash), warming) {
             (Choice::Nobody, Some(left)) if variants.is_empty() => {
                 if wait.is_zero() {
                     context.out.note(format_args!(
                         "p2pci: {} has just started; waiting up to {} s for {target}",
-                        typed(index),
+                        all_typed(index),
                         left.as_secs()
                     ));
                 }
@@ -128,13 +129,13 @@ async fn listed(
         }
     };
     let listed = list(index, prefix, &mut gather).await;
-    context.reached(listed.map_err(|error| query_failure(&error))?);
+    context.reached(&listed.map_err(|error| query_failure(&error))?);
     if too_many {
-        let sentence = format!("more than {SHARED_FILES_MAX} files of {}; name fewer", typed(index));
+        let sentence = format!("more than {SHARED_FILES_MAX} files of {}; name fewer", all_typed(index));
         return Err(Failure::new(Code::Failed, sentence));
     }
     if files.is_empty() {
-        return Err(Failure::new(Code::NotFound, format!("no file of {} {what}", typed(index))));
+        return Err(Failure::new(Code::NotFound, format!("no file of {} {what}", all_typed(index))));
     }
     Ok(files.into_iter().map(|(name, variants)| (name, choose(&variants, None))).collect())
 }

@@ -77,8 +77,8 @@ impl Context<'_> {
         );
         match uploader {
             Ok(uploader) => {
-                let (index, host) = (args.index.server.clone(), args.uploads.host.clone());
-                let swarm = Swarm::new(index, host, uploader.port, Arc::clone(&offers));
+                let (indexes, host) = (args.index.server.clone(), args.uploads.host.clone());
+                let swarm = Swarm::new(indexes, host, uploader.port, Arc::clone(&offers));
                 Some(Running { offers, swarm, has_sent, _uploader: uploader })
             }
             Err(failure) => {

@@ -2,10 +2,12 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use net::accept::AcceptNotice;
+use peer::indexes::Indexes;
 use peer::link::IndexAddr;
 use peer::notice::{LinkNotice, Notice, Observer, ShareNotice, UploadOutcome};
 use proto::escape;
@@ -22,19 +24,30 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Whoever shares hears of the index, of uploads and of files that cannot be shared.
 pub(super) struct Narrator {
     json: bool,
-    writer: Writer,
+    writer: Arc<Writer>,
+    indexes: Indexes,
+    /// The one that it hears of.
     index: IndexAddr,
-    registered_before: AtomicBool,
+    registered_before: Arc<AtomicBool>,
 }
 
 impl Narrator {
-    pub(super) fn new(out: Out, index: IndexAddr) -> Self {
+    pub(super) fn new(out: Out, indexes: Indexes) -> Self {
         Self {
             json: out.is_json(),
-            writer: Writer::start(out),
-            index,
-            registered_before: AtomicBool::new(false),
+            writer: Arc::new(Writer::start(out)),
+            index: indexes.first().clone(),
+            indexes,
+            registered_before: Arc::default(),
         }
+    }
+
+    /// Who hears of another index and tells it in the same place.
+    pub(super) fn of(&self, index: &IndexAddr) -> Arc<dyn Observer> {
+        let Self { json, writer, registered_before, indexes, .. } = self;
+        let (writer, registered_before) = (Arc::clone(writer), Arc::clone(registered_before));
+        let (indexes, index) = (indexes.clone(), index.clone());
+        Arc::new(Self { json: *json, writer, indexes, index, registered_before })
     }
 
     /// Waits until everything is written, but not for a reader who does not read.
@@ -60,7 +73,7 @@ impl Narrator {
                 let plural = if files == 1 { "" } else { "s" };
                 let mut line = format!("Registered {files} file{plural} with {}{refusals}", typed(index));
                 if !self.registered_before.swap(true, Ordering::Relaxed) {
-                    line = format!("{line}\n{}", elsewhere(index));
+                    line = format!("{line}\n{}", elsewhere(&self.indexes));
                 }
                 let object = json!({"type": "registered", "files": files, "refused": refused, "server": index.to_string()});
                 self.result(line, object);
@@ -138,7 +151,12 @@ impl Observer for Narrator {
 }
 
 /// The line to type on another machine. A name for this machine itself means nothing there: an address of ours does.
-fn elsewhere(index: &IndexAddr) -> String {
+fn elsewhere(indexes: &Indexes) -> String {
+    let server = indexes.iter().map(from_elsewhere).collect::<Vec<_>>().join(",");
+    format!("Elsewhere:  p2pci list --server {server}  |  p2pci get NAME --server {server}")
+}
+
+fn from_elsewhere(index: &IndexAddr) -> String {
     let here = index.host == "localhost" || index.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
     let host = match here {
         true => net::interfaces::reachable_addresses()
@@ -146,6 +164,5 @@ fn elsewhere(index: &IndexAddr) -> String {
             .map_or_else(|| index.host.clone(), ToString::to_string),
         false => index.host.clone(),
     };
-    let server = typed(&IndexAddr { host, port: index.port });
-    format!("Elsewhere:  p2pci list --server {server}  |  p2pci get NAME --server {server}")
+    typed(&IndexAddr { host, port: index.port })
 }

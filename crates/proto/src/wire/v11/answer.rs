@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::request::VERSION;
-use crate::limits::{ANSWER_BYTES_MAX, HEAD_BYTES_MAX};
+use crate::limits::{ANSWER_BYTES_MAX, CLUSTER_BYTES_MAX, HEAD_BYTES_MAX};
 use crate::value::file_name::{percent_decode, percent_encode};
 use crate::wire::status::StatusCode;
 
@@ -46,11 +46,18 @@ pub struct Answer<'a> {
     pub warming: Option<Duration>,
     /// There may be more that was not looked for: the search became too much.
     pub incomplete: bool,
+    /// Which cluster the index belongs to, to whoever asked: one that stands alone is a cluster of its own.
+    pub cluster: Option<&'a str>,
     /// JSON Lines.
     pub body: &'a [u8],
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
+    /// One with nothing but a status and a body.
+    pub const fn plain(status: Status, body: &'a [u8]) -> Self {
+        Self { status, cursor: None, warming: None, incomplete: false, cluster: None, body }
+    }
+
     /// Appends the answer.
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut lines = vec![format!("{VERSION} {}", self.status.as_str())];
@@ -58,6 +65,7 @@ impl Answer<'_> {
         // A started second counts: whoever waits that long has waited enough.
         lines.extend(self.warming.map(|left| format!("Warming: {}", left.as_secs().saturating_add(1))));
         lines.extend(self.incomplete.then(|| "Incomplete: true".to_owned()));
+        lines.extend(self.cluster.map(|cluster| format!("Cluster: {cluster}")));
         lines.extend([
             "Content-Type: application/x-ndjson".to_owned(),
             format!("Content-Length: {}", self.body.len()),
@@ -79,6 +87,8 @@ pub struct ReadAnswer<'a> {
     pub warming: Option<Duration>,
     /// See [`Answer::incomplete`].
     pub incomplete: bool,
+    /// See [`Answer::cluster`].
+    pub cluster: Option<String>,
     /// JSON Lines.
     pub body: &'a [u8],
 }
@@ -129,8 +139,8 @@ impl AnswerDecoder {
             None => Decoded::Pending,
             Some(body) => {
                 self.handed_out = end;
-                let AnswerHead { status, cursor, warming, incomplete, .. } = read;
-                Decoded::Answer(ReadAnswer { status, cursor, warming, incomplete, body })
+                let AnswerHead { status, cursor, warming, incomplete, cluster, .. } = read;
+                Decoded::Answer(ReadAnswer { status, cursor, warming, incomplete, cluster, body })
             }
         }
     }
@@ -141,6 +151,7 @@ struct AnswerHead {
     cursor: Option<String>,
     warming: Option<Duration>,
     incomplete: bool,
+    cluster: Option<String>,
     length: usize,
 }
 
@@ -148,7 +159,8 @@ impl AnswerHead {
     fn parse(head: &[u8]) -> Option<Self> {
         let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let status = StatusCode::parse(lines.next()?)?;
-        let mut read = Self { status, cursor: None, warming: None, incomplete: false, length: 0 };
+        let mut read =
+            Self { status, cursor: None, warming: None, incomplete: false, cluster: None, length: 0 };
         for line in lines {
             let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
             let value = value.get(1..)?.trim_ascii();
@@ -165,11 +177,18 @@ impl AnswerHead {
                     read.warming = Some(Duration::from_secs(number()?));
                 }
                 () if name.eq_ignore_ascii_case(b"Incomplete") => read.incomplete = value == b"true",
+                () if name.eq_ignore_ascii_case(b"Cluster") => read.cluster = cluster(value),
                 () => {}
             }
         }
         Some(read)
     }
+}
+
+/// The name of a cluster; what cannot be one says nothing.
+fn cluster(value: &[u8]) -> Option<String> {
+    let is_name = (1..=CLUSTER_BYTES_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
+    is_name.then(|| String::from_utf8_lossy(value).into_owned())
 }
 
 #[cfg(test)]
@@ -184,6 +203,7 @@ mod tests {
             cursor: Some("a b\u{fc}"),
             warming: None,
             incomplete: true,
+            cluster: Some("c1"),
             body: b"{}\n{}\n",
         };
         let second = Answer {
@@ -191,6 +211,7 @@ mod tests {
             cursor: None,
             warming: Some(Duration::from_secs(3)),
             incomplete: false,
+            cluster: None,
             body: b"",
         };
         first.write(&mut bytes);
@@ -207,7 +228,7 @@ mod tests {
                                 answer.status.get(),
                                 answer.cursor,
                                 answer.warming,
-                                answer.incomplete,
+                                (answer.incomplete, answer.cluster),
                                 answer.body.to_vec(),
                             ));
                         }
@@ -217,8 +238,14 @@ mod tests {
                 }
             }
             let expected = [
-                (200, Some("a b\u{fc}".to_owned()), None, true, b"{}\n{}\n".to_vec()),
-                (404, None, Some(Duration::from_secs(4)), false, Vec::new()),
+                (
+                    200,
+                    Some("a b\u{fc}".to_owned()),
+                    None,
+                    (true, Some("c1".to_owned())),
+                    b"{}\n{}\n".to_vec(),
+                ),
+                (404, None, Some(Duration::from_secs(4)), (false, None), Vec::new()),
             ];
             assert_eq!(read, expected, "cut at {cut}");
         }

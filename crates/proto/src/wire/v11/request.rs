@@ -50,7 +50,10 @@ pub enum Ask<'a> {
         limit: usize,
     },
     /// `PING ALL`: nothing but an answer.
-    Ping,
+    Ping {
+        /// The answer shall say which cluster the index belongs to.
+        asks_cluster: bool,
+    },
     /// `WANTS ALL`: the index may say, at any time, of which files it wants digests.
     Wants,
     /// `WATCH`: changes as they happen, until the connection ends.
@@ -126,7 +129,10 @@ impl<'a> Ask<'a> {
                 let query = headers.decoded("Query").map_err(|_| Reason::Query)?.ok_or(Reason::Query)?;
                 Ok(Self::Search { query, cursor: headers.decoded("Cursor")?, limit: headers.limit()? })
             }
-            (b"PING", b"ALL", [_]) => no_body.map(|()| Self::Ping),
+            (b"PING", b"ALL", [_]) => {
+                no_body?;
+                Ok(Self::Ping { asks_cluster: headers.find("Cluster")?.is_some() })
+            }
             (b"WANTS", b"ALL", [_]) => no_body.map(|()| Self::Wants),
             (b"WATCH", b"ALL", [_]) => {
                 no_body?;
@@ -180,7 +186,10 @@ impl<'a> Ask<'a> {
                 lines.push(format!("Limit: {limit}"));
                 lines.extend(cursor.as_deref().map(|cursor| format!("Cursor: {}", percent_encode(cursor))));
             }
-            Self::Ping => lines.push(format!("PING ALL {VERSION}")),
+            Self::Ping { asks_cluster } => {
+                lines.push(format!("PING ALL {VERSION}"));
+                lines.extend(asks_cluster.then(|| "Cluster: ?".to_owned()));
+            }
             Self::Wants => lines.push(format!("WANTS ALL {VERSION}")),
             Self::Watch(Scope::One(target)) => lines.push(format!("WATCH {target} {VERSION}")),
             Self::Watch(Scope::All { prefix }) => {
@@ -338,7 +347,8 @@ mod tests {
             Ask::List(Page { limit: 1, ..Page::default() }),
             Ask::Search { query: "two words".into(), cursor: None, limit: 10 },
             Ask::Search { query: "size:>1 a".into(), cursor: Some("7".into()), limit: 1 },
-            Ask::Ping,
+            Ask::Ping { asks_cluster: false },
+            Ask::Ping { asks_cluster: true },
             Ask::Watch(Scope::All { prefix: None }),
             Ask::Watch(Scope::All { prefix: Some("models/a b".into()) }),
             Ask::Watch(Scope::One(Target::Hash(Digest([0xab; 32])))),
