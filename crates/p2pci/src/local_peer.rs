@@ -186,7 +186,7 @@ impl LocalPeer {
             seats: None,
             by_hand: Arc::default(),
         };
-        let link = Links::start(&spec.indexes, &config, |_| Arc::clone(&observer))
+        let link = Links::start(&spec.indexes, &config, move |_| Arc::clone(&observer))
             .map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
         Ok(Self { shares, link, upload_port: uploader.port, download_limit: spec.rates.download, uploader })
     }

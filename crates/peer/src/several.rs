@@ -127,11 +127,8 @@ async fn next_of(runs: &mut [Run], first: &mut Option<QueryError>) -> Option<Vec
         }
     }
     for run in runs {
-        while let Some(record) = run.waiting.pop_front() {
-            if let Err(record) = next.take(record) {
-                run.waiting.push_front(record);
-                break;
-            }
+        while let Some(record) = run.waiting.pop_front_if(|record| next.covers(record)) {
+            next.take(record);
             note(run.fill().await, first);
         }
     }

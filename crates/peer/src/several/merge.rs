@@ -108,19 +108,19 @@ impl NextOf {
         }
     }
 
-    /// Takes a record that belongs to it, unless it was taken already; gives another one back.
-    pub(super) fn take(&mut self, record: RecordLine) -> Result<(), RecordLine> {
-        // A list that is not in order goes on all the same.
-        if self.place.as_ref().is_some_and(|next| place(&record) > *next) {
-            return Err(record);
-        }
+    /// Whether a record belongs to it. A list that is not in order goes on all the same.
+    pub(super) fn covers(&self, record: &RecordLine) -> bool {
+        self.place.as_ref().is_none_or(|next| place(record) <= *next)
+    }
+
+    /// Takes a record that belongs to it, unless it was taken already.
+    pub(super) fn take(&mut self, record: RecordLine) {
         let Source { host, port, .. } = &record.source;
         let hash = record.hash.map(|hash| hash.to_string()).unwrap_or_default();
         let title = record.title.as_deref().unwrap_or_default();
         if self.seen.insert(format!("{host}\0{port}\0{hash}\0{title}")) {
             self.records.push(record);
         }
-        Ok(())
     }
 
     /// What was taken; `None` if no list went on.
@@ -219,9 +219,11 @@ mod tests {
         let mut next = NextOf::default();
         next.begins_with(&record(Some("a"), None, 1));
         next.begins_with(&record(None, Some(7), 1));
-        assert!(next.take(record(None, Some(7), 1)).is_ok() && next.take(record(None, Some(7), 1)).is_ok());
-        assert!(next.take(record(None, Some(7), 2)).is_ok());
-        assert!(next.take(record(Some("a"), None, 1)).is_err());
+        assert!(!next.covers(&record(Some("a"), None, 1)));
+        for port in [1, 1, 2] {
+            assert!(next.covers(&record(None, Some(7), port)));
+            next.take(record(None, Some(7), port));
+        }
         assert_eq!(next.records().unwrap().len(), 2);
         assert_eq!(NextOf::default().records(), None);
     }
