@@ -12,6 +12,7 @@ use std::time::Instant;
 use proto::limits::{
     RESOLVE, RESOLVED_FOR, RESOLVED_MAX, RESOLVES_AT_ONCE, RESOLVES_MAX, RESOLVES_PER_SESSION,
 };
+use proto::value::digest::Digest;
 use proto::value::host::{Host, PeerAddr};
 use proto::value::number::Port;
 use tokio::net::lookup_host;
@@ -42,20 +43,23 @@ impl Peers {
         &mut self,
         host: Host<'_>,
         port: Port,
+        tls: Option<Digest>,
         source: IpAddr,
         claims: &Arc<Claims>,
     ) -> &Arc<Peer> {
-        let is_it =
-            |peer: &Arc<Peer>| peer.claimed().port() == port && peer.claimed().host() == host.as_str();
+        let is_it = |peer: &Arc<Peer>| {
+            let claimed = peer.claimed();
+            claimed.port() == port && claimed.host() == host.as_str() && claimed.tls() == tls
+        };
         // Taken out and put back, since most sessions have one and it is nearly always that one.
         match self.first.take() {
             Some(first) if is_it(&first) => self.first.insert(first),
             Some(first) => {
                 self.first = Some(first);
-                self.others.get_or_insert_default().of(is_it, || new(host, port, source), claims)
+                self.others.get_or_insert_default().of(is_it, || new(host, port, tls, source), claims)
             }
             None => {
-                let peer = new(host, port, source);
+                let peer = new(host, port, tls, source);
                 claims.prove(Arc::clone(&peer));
                 self.first.insert(peer)
             }
@@ -87,8 +91,8 @@ impl Others {
     }
 }
 
-fn new(host: Host<'_>, port: Port, source: IpAddr) -> Arc<Peer> {
-    Arc::new(Peer::new(PeerAddr::new(host, port), source))
+fn new(host: Host<'_>, port: Port, tls: Option<Digest>, source: IpAddr) -> Arc<Peer> {
+    Arc::new(Peer::new(PeerAddr::new(host, port).with_tls(tls), source))
 }
 
 /// How a claim can be settled.
@@ -294,7 +298,7 @@ mod tests {
         let (claims, mut peers, source) = (Arc::new(Claims::default()), Peers::default(), ip("127.0.0.1"));
         let mut of = |host: &str, port| {
             let (host, port) = (Host::parse(host.as_bytes()).unwrap(), Port::new(port).unwrap());
-            Arc::clone(peers.of(host, port, source, &claims))
+            Arc::clone(peers.of(host, port, None, source, &claims))
         };
         let first = of("a", 1);
         assert!(Arc::ptr_eq(&first, &of("a", 1)));

@@ -169,12 +169,12 @@ impl Desk {
     }
 
     fn peer_of(&mut self, add: &Add<'_>) -> &Arc<Peer> {
-        self.peers.of(add.host, add.port, self.view.requester.source, &self.shared.claims)
+        self.peers.of(add.host, add.port, None, self.view.requester.source, &self.shared.claims)
     }
 
     fn added_at_once(&mut self, add: &Add<'_>) -> Result<Arc<Peer>, StoreError> {
         let Self { shared, peers, view, .. } = self;
-        let peer = peers.of(add.host, add.port, view.requester.source, &shared.claims);
+        let peer = peers.of(add.host, add.port, None, view.requester.source, &shared.claims);
         let store = shared.store.at_once().ok_or(StoreError::Closed)?;
         store.add_title(view.session, add.number, add.title.as_str(), peer).map(|_| Arc::clone(peer))
     }

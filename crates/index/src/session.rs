@@ -261,8 +261,10 @@ async fn close(mut outlet: Outlet, farewell: Farewell) {
     match farewell {
         Farewell::Close | Farewell::Linger => {
             let flushed = outlet.flush().await.is_ok();
-            if flushed && farewell == Farewell::Linger {
-                outlet.stream.close_lingering(LINGER).await;
+            match (flushed, farewell) {
+                (true, Farewell::Linger) => outlet.stream.close_lingering(LINGER).await,
+                (true, _) => outlet.stream.close(),
+                (false, _) => {}
             }
         }
         Farewell::Abort => outlet.stream.abort(),

@@ -153,6 +153,7 @@ fn source(entry: &Entry, view: &View) -> Source {
         speaks,
         partial: is_partial(entry),
         published: is_published(entry),
+        tls: entry.peer.claimed().tls(),
     }
 }
 

@@ -4,13 +4,14 @@
 //! does can hold up the loop: refusals are spoken in tasks of their own, and a handler that panics ends only its own task.
 
 use crate::backoff::BackOff;
-use crate::first::opening;
-use crate::limits::{ABORT_WAIT, LINGERING_MAX, REFUSAL_PATIENCE, UNPROVEN_MAX};
+use crate::first::{Opening, opening};
+use crate::limits::{ABORT_WAIT, HANDSHAKE_WAIT, LINGERING_MAX, REFUSAL_PATIENCE, UNPROVEN_MAX};
 use crate::listen::Listeners;
 use crate::permits::{Denied, Permit, Permits};
 use crate::protect::is_local_network;
 use crate::stop::StopSignal;
 use crate::stream::Stream;
+use crate::tls::{Acceptor, HandshakeError};
 use crate::unproven::{Place, Unproven};
 use bytes::BytesMut;
 use proto::tongue::Tongue;
@@ -25,7 +26,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep_until, timeout};
 
 /// Whom to let in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     /// Serve every address; else only those of [`is_local_network`].
     pub public: bool,
@@ -37,12 +38,14 @@ pub struct Policy {
     pub refusal: &'static [u8],
     /// How long connections may go on after the stop.
     pub drain: Duration,
+    /// What a connection in TLS is taken with; without it such a connection goes to the handler as it came.
+    pub tls: Option<Acceptor>,
 }
 
 /// A connection that has said something, for the handler.
 #[derive(Debug)]
 pub struct Incoming {
-    /// The connection, with [`Self::first`] already taken off it.
+    /// The connection, with [`Self::first`] already taken off it, and after the handshake of TLS.
     pub stream: Stream,
     /// What it began with: at least one byte.
     pub first: BytesMut,
@@ -80,6 +83,13 @@ pub enum AcceptNotice {
     },
     /// The system did not let us accept; told at most once a second, and tried again by itself.
     Trouble(io::Error),
+    /// There was no handshake of TLS that came to its end.
+    HandshakeFailed {
+        /// The other side.
+        source: SocketAddr,
+        /// Why.
+        error: HandshakeError,
+    },
     /// A handler panicked; only its own connection is lost.
     HandlerPanicked(JoinError),
 }
@@ -173,12 +183,12 @@ where
 {
     fn new(policy: Policy, observer: Arc<dyn AcceptObserver>, handler: H, stop: StopSignal) -> Self {
         Self {
+            permits: Permits::new(policy.connections_max, policy.per_address_max),
+            unproven: Unproven::new(UNPROVEN_MAX, policy.refusal),
             policy,
             observer,
             handler,
             stop,
-            permits: Permits::new(policy.connections_max, policy.per_address_max),
-            unproven: Unproven::new(UNPROVEN_MAX, policy.refusal),
             lingering: Arc::new(Semaphore::new(LINGERING_MAX)),
             backoff: BackOff::default(),
             tasks: JoinSet::new(),
@@ -225,8 +235,9 @@ where
             Ok(permit) => {
                 self.observer.notice(AcceptNotice::Connected { source });
                 let arrival = Arrival { stream, source, permit, place: self.unproven.enter() };
+                let tls = self.policy.tls.clone();
                 let (handler, observer) = (self.handler.clone(), Arc::clone(&self.observer));
-                self.tasks.spawn(attend(arrival, handler, observer, self.stop.clone()));
+                self.tasks.spawn(attend(arrival, tls, handler, observer, self.stop.clone()));
             }
             Err(reason) => {
                 self.observer.notice(AcceptNotice::Refused { source, reason });
@@ -293,6 +304,7 @@ struct Arrival {
 /// already hold the room that its handler will need, and one that is served gives back what telling its tongue took.
 fn attend<H, F>(
     arrival: Arrival,
+    tls: Option<Acceptor>,
     handler: H,
     observer: Arc<dyn AcceptObserver>,
     stop: StopSignal,
@@ -301,7 +313,7 @@ where
     H: Fn(Incoming) -> F,
     F: Future<Output = ()>,
 {
-    let meeting = Box::pin(meet(arrival, handler, observer, stop));
+    let meeting = Box::pin(meet(arrival, tls, handler, observer, stop));
     async move {
         let serving = meeting.await;
         if let Some(serving) = serving {
@@ -314,6 +326,7 @@ where
 /// that it takes.
 async fn meet<H, F>(
     mut arrival: Arrival,
+    tls: Option<Acceptor>,
     handler: H,
     observer: Arc<dyn AcceptObserver>,
     stop: StopSignal,
@@ -323,28 +336,11 @@ where
     F: Future<Output = ()>,
 {
     let source = arrival.source;
-    let mut may_go = true;
-    let opened = {
-        let mut opening = pin!(opening(&arrival.stream));
-        loop {
-            tokio::select! {
-                biased;
-                opened = &mut opening => break opened,
-                () = stop.stopped() => break None,
-                // Of many who come back at once, some may be told to go before they were heard: they have spoken all the same.
-                () = arrival.place.told_to_go(), if may_go => may_go = arrival.stream.has_unread(),
-            }
-            if may_go {
-                may_go = false;
-                continue;
-            }
-            let reason = RefusedReason::MadeRoom { max: UNPROVEN_MAX };
-            observer.notice(AcceptNotice::Refused { source, reason });
-            // It has said nothing, so nothing unread turns this close into a reset.
-            drop(arrival.stream.send_now(arrival.place.refusal()));
-            break None;
-        }
-    };
+    let mut opened = hear(&mut arrival, &*observer, &stop).await;
+    if let (Some(Opening { tongue: Some(Tongue::Tls), .. }), Some(tls)) = (&opened, tls) {
+        // Boxed, as a plain connection needs no room for it.
+        (arrival, opened) = Box::pin(secure(arrival, opened?, tls, &*observer, &stop)).await?;
+    }
     drop(arrival.place);
     let (Some(opened), Ok(local)) = (opened, arrival.stream.local_addr()) else {
         observer.notice(AcceptNotice::EndedUnheard { source });
@@ -362,6 +358,63 @@ where
     Some(Box::pin(handler(incoming)))
 }
 
+/// Waits until the connection has said something; `None` when it ended before, or had to.
+async fn hear(arrival: &mut Arrival, observer: &dyn AcceptObserver, stop: &StopSignal) -> Option<Opening> {
+    let mut may_go = true;
+    let mut opening = pin!(opening(&arrival.stream));
+    loop {
+        tokio::select! {
+            biased;
+            opened = &mut opening => return opened,
+            () = stop.stopped() => return None,
+            // Of many who come back at once, some may be told to go before they were heard: they have spoken all the same.
+            () = arrival.place.told_to_go(), if may_go => may_go = arrival.stream.has_unread(),
+        }
+        if may_go {
+            may_go = false;
+            continue;
+        }
+        let reason = RefusedReason::MadeRoom { max: UNPROVEN_MAX };
+        observer.notice(AcceptNotice::Refused { source: arrival.source, reason });
+        // It has said nothing, so nothing unread turns this close into a reset.
+        drop(arrival.stream.send_now(arrival.place.refusal()));
+        return None;
+    }
+}
+
+/// Takes the handshake, and waits until something has been said behind it. Until then the connection has proven nothing: it keeps
+/// its place among those that may have to go.
+async fn secure(
+    arrival: Arrival,
+    opened: Opening,
+    tls: Acceptor,
+    observer: &dyn AcceptObserver,
+    stop: &StopSignal,
+) -> Option<(Arrival, Option<Opening>)> {
+    let Arrival { stream, source, permit, mut place } = arrival;
+    let left = HANDSHAKE_WAIT.saturating_sub(opened.first_byte_at.elapsed());
+    let shaken = tokio::select! {
+        shaken = tls.accept(stream, opened.bytes, left) => shaken,
+        () = stop.stopped() => return None,
+        () = place.told_to_go() => {
+            let reason = RefusedReason::MadeRoom { max: UNPROVEN_MAX };
+            observer.notice(AcceptNotice::Refused { source, reason });
+            return None;
+        }
+    };
+    match shaken {
+        Ok(stream) => {
+            let mut arrival = Arrival { stream, source, permit, place };
+            let opened = hear(&mut arrival, observer, stop).await;
+            Some((arrival, opened))
+        }
+        Err(error) => {
+            observer.notice(AcceptNotice::HandshakeFailed { source, error });
+            None
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,6 +427,7 @@ mod tests {
         per_address_max: 10,
         refusal: b"no",
         drain: Duration::from_secs(1),
+        tls: None,
     };
 
     struct Deaf;
@@ -413,7 +467,7 @@ mod tests {
         let place = Unproven::new(1, b"").enter();
         let arrival = Arrival { stream, source, permit, place };
         let (_stopper, stop) = stop_pair();
-        let task = meet(arrival, greedy, Arc::new(Deaf), stop);
+        let task = meet(arrival, None, greedy, Arc::new(Deaf), stop);
         let size = size_of_val(&task);
         assert!(size <= 1024, "{size} bytes");
     }

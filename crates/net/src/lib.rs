@@ -23,4 +23,5 @@ pub mod stop;
 #[cfg_attr(not(target_os = "linux"), path = "straight_portable.rs")]
 pub mod straight;
 pub mod stream;
+pub mod tls;
 mod unproven;

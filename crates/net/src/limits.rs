@@ -16,6 +16,10 @@ pub const FIRST_BYTES_MAX: usize = 1024;
 /// While bytes are unread, pause between two looks whether the connection has ended: a part of the 100 ms that its records may
 /// outlive it.
 pub const END_LOOKED_FOR: Duration = Duration::from_millis(20);
+/// From a connection's first byte, or from its making, until the handshake of TLS is over.
+pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+/// Bytes written that TLS has encrypted and the system does not take yet.
+pub const TLS_HELD: usize = 64 * 1024;
 /// Bytes taken at once while the tongue is unknown; they lie on the stack.
 pub const FIRST_READ: usize = 512;
 

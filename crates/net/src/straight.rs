@@ -47,7 +47,8 @@ impl Straight {
     /// # Errors
     /// `WouldBlock` when nothing is there, or no more fits, else what the system said.
     pub fn take(&mut self, stream: &Stream, most: usize) -> io::Result<usize> {
-        let Stream::Plain(socket) = stream;
+        // What is encrypted has to come through us.
+        let Stream::Plain(socket) = stream else { return Err(io::ErrorKind::Unsupported.into()) };
         let count = match self.held {
             0 => socket.try_io(Interest::READABLE, || self.splice(socket, most)),
             // The runtime must not take a full pipe for an empty socket.

@@ -7,6 +7,7 @@ use crate::limits::{
     DISCARD_MAX, DISCARD_READ, END_LOOKED_FOR, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
     PRESENCE, READ_CHUNK, UNSENT_MAX, USER_TIMEOUT,
 };
+use crate::tls::TlsStream;
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -25,6 +26,8 @@ use tokio::time::{sleep, timeout};
 pub enum Stream {
     /// TCP as it is.
     Plain(TcpStream),
+    /// TLS on TCP. Boxed, as it is large, and a plain connection is not to hold the room for it.
+    Tls(Box<TlsStream>),
 }
 
 /// Why bytes could not be written.
@@ -54,6 +57,7 @@ impl Stream {
     pub async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Plain(socket) => socket.readable().await,
+            Self::Tls(tls) => tls.readable().await,
         }
     }
 
@@ -64,6 +68,7 @@ impl Stream {
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.try_read(buffer),
+            Self::Tls(tls) => tls.try_read(buffer),
         }
     }
 
@@ -76,6 +81,7 @@ impl Stream {
     pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
+            Self::Tls(tls) => tls.poll_read(context, buffer),
         }
     }
 
@@ -89,6 +95,7 @@ impl Stream {
             buffer.reserve(READ_CHUNK);
             let result = match self {
                 Self::Plain(socket) => socket.try_read_buf(buffer),
+                Self::Tls(tls) => append(tls, buffer),
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -104,6 +111,7 @@ impl Stream {
     pub async fn writable(&self) -> io::Result<()> {
         match self {
             Self::Plain(socket) => socket.writable().await,
+            Self::Tls(tls) => tls.writable().await,
         }
     }
 
@@ -114,6 +122,7 @@ impl Stream {
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.try_write(bytes),
+            Self::Tls(tls) => tls.try_write(bytes),
         }
     }
 
@@ -132,10 +141,16 @@ impl Stream {
             let written = self.write_some(rest, stall).await?;
             rest = rest.get(written..).unwrap_or_default();
         }
-        Ok(())
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(tls) => tls.flush(stall).await,
+        }
     }
 
     pub(crate) async fn write_some(&self, bytes: &[u8], stall: Duration) -> Result<usize, WriteError> {
+        if let Self::Tls(tls) = self {
+            return tls.write_some(bytes, stall).await;
+        }
         let written = match timeout(stall, self.write_when_writable(bytes)).await {
             Ok(result) => result,
             // The system calls a socket writable only when a third of its buffer is free. A slow reader may have taken bytes
@@ -164,6 +179,7 @@ impl Stream {
     pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => SockRef::from(socket).send(bytes),
+            Self::Tls(tls) => tls.send_now(bytes),
         }
     }
 
@@ -172,6 +188,7 @@ impl Stream {
         let mut byte = [MaybeUninit::uninit(); 1];
         match self {
             Self::Plain(socket) => matches!(SockRef::from(socket).peek(&mut byte), Ok(1..)),
+            Self::Tls(tls) => tls.has_unread(),
         }
     }
 
@@ -191,6 +208,7 @@ impl Stream {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(_) => return,
                 },
+                Self::Tls(tls) => return tls.ended().await,
             }
         }
     }
@@ -204,14 +222,23 @@ impl Stream {
             .with_time(seconds(KEEPALIVE_IDLE))
             .with_interval(seconds(KEEPALIVE_INTERVAL))
             .with_retries(KEEPALIVE_PROBES);
+        let socket = SockRef::from(self.socket());
+        // Options fail on a socket that is already dead, which the first read tells better.
+        let _ = socket.set_tcp_keepalive(&keepalive);
+        #[cfg(target_os = "linux")]
+        let _ = socket.set_tcp_user_timeout(Some(part(USER_TIMEOUT)));
+    }
+
+    /// Whether nobody on the path can read or change what is said here.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    fn socket(&self) -> &TcpStream {
         match self {
-            Self::Plain(socket) => {
-                let socket = SockRef::from(socket);
-                // Options fail on a socket that is already dead, which the first read tells better.
-                let _ = socket.set_tcp_keepalive(&keepalive);
-                #[cfg(target_os = "linux")]
-                let _ = socket.set_tcp_user_timeout(Some(part(USER_TIMEOUT)));
-            }
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => &tls.socket,
         }
     }
 
@@ -220,9 +247,7 @@ impl Stream {
     /// # Errors
     /// When the connection is already gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Plain(socket) => socket.peer_addr().map(canonical),
-        }
+        self.socket().peer_addr().map(canonical)
     }
 
     /// Our side, an IPv4 address as such.
@@ -230,9 +255,7 @@ impl Stream {
     /// # Errors
     /// When the connection is already gone.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Plain(socket) => socket.local_addr().map(canonical),
-        }
+        self.socket().local_addr().map(canonical)
     }
 
     /// Tells the other side that nothing more will come; reading goes on.
@@ -240,8 +263,17 @@ impl Stream {
     /// # Errors
     /// When the connection is already gone.
     pub fn shutdown_write(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(socket) => SockRef::from(&*socket).shutdown(std::net::Shutdown::Write),
+        if let Self::Tls(tls) = self {
+            tls.say_goodbye()?;
+        }
+        SockRef::from(self.socket()).shutdown(std::net::Shutdown::Write)
+    }
+
+    /// Closes after everything was read and written: where the end of the stream could be forged it is declared.
+    pub fn close(self) {
+        if let Self::Tls(tls) = &self {
+            // The other side may be gone already.
+            let _ = tls.say_goodbye();
         }
     }
 
@@ -249,6 +281,11 @@ impl Stream {
     /// until the other side closes, `patience` is over or 1 MiB came. Closing at once with unread bytes would send a reset,
     /// and a reset takes away what the other side has not read yet.
     pub async fn close_lingering(mut self, patience: Duration) {
+        if let Self::Tls(tls) = &self
+            && tls.flush(patience).await.is_err()
+        {
+            return;
+        }
         if self.shutdown_write().is_ok() {
             // However it ends, the stream is dropped now.
             let _ = timeout(patience, self.discard()).await;
@@ -275,13 +312,18 @@ impl Stream {
 
     /// Closes with a reset, so that the receiver can never take a body that was cut for a complete one.
     pub fn abort(self) {
-        match self {
-            Self::Plain(socket) => {
-                // Where this fails the connection is already gone.
-                let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
-            }
-        }
+        // Where this fails the connection is already gone.
+        let _ = SockRef::from(self.socket()).set_linger(Some(Duration::ZERO));
     }
+}
+
+/// What is there of a secure stream, behind what is in the buffer already; there is room for it.
+fn append(tls: &TlsStream, buffer: &mut BytesMut) -> io::Result<usize> {
+    let held = buffer.len();
+    buffer.resize(buffer.capacity(), 0);
+    let result = tls.try_read(buffer.get_mut(held..).unwrap_or_default());
+    buffer.truncate(held + result.as_ref().copied().unwrap_or(0));
+    result
 }
 
 /// An address without the v4-mapped form, in which one host would have two names.
@@ -325,9 +367,8 @@ mod tests {
     #[tokio::test]
     async fn both_sides_get_the_socket_options() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let Stream::Plain(socket) =
-            Stream::plain(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
-        let options = SockRef::from(&socket);
+        let stream = Stream::plain(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+        let options = SockRef::from(stream.socket());
         assert!(options.tcp_nodelay().unwrap() && options.keepalive().unwrap());
         assert_eq!(options.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
         assert_eq!(options.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
@@ -337,10 +378,8 @@ mod tests {
             assert_eq!(options.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
             assert_eq!(options.tcp_notsent_lowat().unwrap(), UNSENT_MAX);
         }
-        let stream = Stream::Plain(socket);
         stream.set_presence(PRESENCE / 10);
-        let Stream::Plain(socket) = stream;
-        let options = SockRef::from(&socket);
+        let options = SockRef::from(stream.socket());
         assert_eq!(options.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE / 10);
         assert_eq!(options.tcp_keepalive_interval().unwrap(), Duration::from_secs(1), "in whole seconds");
         #[cfg(target_os = "linux")]

@@ -16,8 +16,14 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(20);
-const POLICY: Policy =
-    Policy { public: false, connections_max: 100, per_address_max: 100, refusal: b"", drain: Duration::ZERO };
+const POLICY: Policy = Policy {
+    public: false,
+    connections_max: 100,
+    per_address_max: 100,
+    refusal: b"",
+    drain: Duration::ZERO,
+    tls: None,
+};
 
 struct Ear(UnboundedSender<AcceptNotice>);
 

@@ -112,6 +112,14 @@ pub struct Server {
     /// A further name under which HTTP is asked for here; addresses, names of local networks and this machine's own name always work
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "P2PCI_HTTP_HOST")]
     pub http_host: Vec<String>,
+    /// Speak TLS, beside plain text or only; makes a key the first time, and says its fingerprint
+    #[arg(long, value_name = "WHICH", value_enum, num_args = 0..=1, default_missing_value = "also", env = "P2PCI_TLS")]
+    pub tls: Option<UseTls>,
+    #[command(flatten)]
+    pub own: OwnKey,
+    /// Let in only those with a certificate of these authorities: a file in PEM
+    #[arg(long, value_name = "FILE", env = "P2PCI_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
     /// Show neither connections nor requests
     #[arg(long, short, env = "P2PCI_QUIET")]
     pub quiet: bool,
@@ -153,8 +161,43 @@ pub enum LogFormat {
 #[derive(Debug, Args)]
 pub struct ServerFlag {
     /// The index; several with commas between them are used together, and any of them may be gone
-    #[arg(long, value_name = "HOST[:PORT],…", env = "P2PCI_SERVER", default_value = "localhost", value_parser = indexes)]
+    #[arg(long, value_name = "[tls://]HOST[:PORT][#FINGERPRINT],…", env = "P2PCI_SERVER", default_value = "localhost", value_parser = indexes)]
     pub server: Indexes,
+    #[command(flatten)]
+    pub trust: Trust,
+}
+
+/// Whom to believe, and who to be, where the index is spoken to in TLS.
+#[derive(Debug, Args)]
+pub struct Trust {
+    /// Believe what these authorities vouch for, where the index has no fingerprint: a file in PEM
+    #[arg(long, value_name = "FILE", env = "P2PCI_TLS_CA")]
+    pub tls_ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub own: OwnKey,
+}
+
+/// The key that this side has in TLS.
+#[derive(Debug, Clone, Args)]
+pub struct OwnKey {
+    /// The certificate to show, and those that vouch for it: a file in PEM
+    #[arg(long, value_name = "FILE", env = "P2PCI_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key: a file in PEM
+    #[arg(long, value_name = "FILE", env = "P2PCI_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Where the key is kept that --tls makes [default: $XDG_STATE_HOME/p2pci, else ~/.local/state/p2pci]
+    #[arg(long, value_name = "DIR", env = "P2PCI_TLS_DIR")]
+    pub tls_dir: Option<PathBuf>,
+}
+
+/// `--tls`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UseTls {
+    /// Beside plain text
+    Also,
+    /// Nobody is served in plain text
+    Only,
 }
 
 /// How a peer offers its uploads.
@@ -172,6 +215,9 @@ pub struct Uploads {
     /// Serve uploads to every address, not only loopback, private, link-local and unique-local ones
     #[arg(long, env = "P2PCI_PUBLIC")]
     pub public: bool,
+    /// Serve uploads in TLS, beside plain text or only; makes a key the first time
+    #[arg(long, value_name = "WHICH", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "also", env = "P2PCI_TLS")]
+    pub tls: Option<UseTls>,
 }
 
 /// How fast a process may move files.
@@ -194,6 +240,8 @@ pub struct Client {
     /// The index; several with commas between them are used together, and any of them may be gone
     #[arg(value_name = "SERVER,…", env = "P2PCI_SERVER", default_value = "localhost", value_parser = indexes)]
     pub server: Indexes,
+    #[command(flatten)]
+    pub trust: Trust,
     /// The folder of this peer's files; made if it is not there
     #[arg(long, value_name = "DIR", default_value = "rfc", env = "P2PCI_DIR")]
     pub dir: PathBuf,

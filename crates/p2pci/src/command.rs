@@ -19,6 +19,20 @@ use crate::out::{Format, Out};
 use crate::signals;
 
 impl Command {
+    /// Reads the files that say whom to believe.
+    fn complete(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Client(args) => args.trust.complete(&mut args.server),
+            Self::Share(args) => args.index.complete(),
+            Self::Get(args) => args.index.complete(),
+            Self::Lookup(args) => args.index.complete(),
+            Self::List(args) => args.index.complete(),
+            Self::Search(args) => args.index.complete(),
+            Self::Watch(args) => args.index.complete(),
+            Self::Server(_) | Self::Demo(_) => Ok(()),
+        }
+    }
+
     /// How this command's results are to be shown.
     pub fn format(&self) -> Format {
         let json = match self {
@@ -35,7 +49,8 @@ impl Command {
 }
 
 /// Runs one command to its end.
-pub async fn run(command: Command, out: Out) -> Result<(), Failure> {
+pub async fn run(mut command: Command, out: Out) -> Result<(), Failure> {
+    command.complete()?;
     match command {
         Command::Server(args) => server::run(args, out).await,
         Command::Client(args) => client::run(args, out).await,
@@ -77,6 +92,7 @@ fn index_failure(error: LinkError) -> Failure {
         LinkError::Unreachable { .. } => {
             Failure::new(Code::Unreachable, format!("{error}; is it running, and is --server right?"))
         }
+        LinkError::Insecure { .. } => Failure::new(Code::Unreachable, error.to_string()),
         LinkError::Host(_) => Failure::new(Code::Usage, error.to_string()),
         error => Failure::new(Code::Failed, error.to_string()),
     }

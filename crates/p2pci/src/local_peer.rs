@@ -8,6 +8,7 @@ use std::time::Duration;
 use net::accept::Policy;
 use net::listen::{ListenSpec, Listeners, PortChoice};
 use net::stop::{StopSignal, Stopper, stop_pair};
+use net::tls::{Acceptor, Identity};
 use peer::indexes::Indexes;
 use peer::limit::RateLimit;
 use peer::link::{IndexAddr, LinkConfig};
@@ -19,11 +20,13 @@ use peer::upload::content::Content;
 use peer::upload::http::Manners;
 use proto::http::host::OwnNames;
 use proto::limits::{CONNECTIONS_PER_ADDRESS, UPLOAD_CONNECTIONS_MAX};
+use proto::value::digest::Digest;
 use proto::value::number::Port;
 use tokio::task::JoinHandle;
 
-use crate::cli::Uploads;
+use crate::cli::{OwnKey, Uploads, UseTls};
 use crate::exit::{Code, Failure};
+use crate::keys::{self, Whose};
 use crate::settings::Rates;
 use crate::tongues;
 
@@ -31,16 +34,14 @@ use crate::tongues;
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// What a peer is made of.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Spec {
     /// The indexes.
     pub indexes: Indexes,
     /// The host to claim.
     pub host: Option<String>,
-    /// Where uploads are served.
-    pub listen: ListenSpec,
-    /// Serve uploads to every address.
-    pub public: bool,
+    /// Where and to whom uploads are served.
+    pub door: Door,
     /// How fast it may move files.
     pub rates: Rates,
     /// Register everything that is shared, on each connection.
@@ -48,52 +49,50 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// From what was typed.
-    pub fn new(indexes: &Indexes, uploads: &Uploads, rates: Rates, announce: bool) -> Self {
-        let ports =
-            uploads.upload_port.map_or(PortChoice::Any, |ports| PortChoice::Range(ports.first, ports.last));
-        Self {
-            indexes: indexes.clone(),
-            host: uploads.host.clone(),
-            listen: ListenSpec { address: uploads.upload_listen, ports },
-            public: uploads.public,
-            rates,
-            announce,
-        }
-    }
-
     /// One for loopback alone, announcing everything.
     pub fn loopback(index: IndexAddr) -> Self {
         let listen = ListenSpec { address: Some(IpAddr::from([127, 0, 0, 1])), ports: PortChoice::Any };
-        Self {
-            indexes: index.into(),
-            host: None,
-            listen,
-            public: false,
-            rates: Rates::default(),
-            announce: true,
-        }
+        let door = Door { listen, public: false, tls: None, tls_only: false };
+        Self { indexes: index.into(), host: None, door, rates: Rates::default(), announce: true }
     }
 }
 
-/// Where uploads are served.
-pub fn listen_spec(uploads: &Uploads) -> ListenSpec {
-    let ports =
-        uploads.upload_port.map_or(PortChoice::Any, |ports| PortChoice::Range(ports.first, ports.last));
-    ListenSpec { address: uploads.upload_listen, ports }
+/// Where uploads are served, and to whom.
+#[derive(Debug)]
+pub struct Door {
+    listen: ListenSpec,
+    /// Every address.
+    public: bool,
+    /// In TLS, with this key.
+    tls: Option<Identity>,
+    /// Nobody in plain text.
+    tls_only: bool,
+}
+
+impl Door {
+    /// From what was typed; reads the key, or makes one.
+    pub fn new(uploads: &Uploads, own: &OwnKey) -> Result<Self, Failure> {
+        let ports =
+            uploads.upload_port.map_or(PortChoice::Any, |ports| PortChoice::Range(ports.first, ports.last));
+        let listen = ListenSpec { address: uploads.upload_listen, ports };
+        let tls = uploads.tls.map(|_| keys::own(own, Whose::Peer)).transpose()?;
+        Ok(Self { listen, public: uploads.public, tls, tls_only: uploads.tls == Some(UseTls::Only) })
+    }
 }
 
 /// How uploads are served by a peer that claims this host.
 pub fn manners(host: Option<&str>, limit: RateLimit, browse: bool) -> Manners {
     let own = net::interfaces::host_name();
     let names = OwnNames::new(host.into_iter().chain(own.as_deref()));
-    Manners { limit, names, browse }
+    Manners { limit, names, browse, tls_only: false }
 }
 
 /// A running upload server.
 pub struct Uploader {
     /// The port on which it serves.
     pub port: Port,
+    /// That of its key, if it speaks TLS.
+    pub fingerprint: Option<Digest>,
     stopper: Stopper,
     stop: StopSignal,
     serving: JoinHandle<()>,
@@ -102,24 +101,23 @@ pub struct Uploader {
 impl Uploader {
     /// Starts to serve what `shares` holds.
     pub fn start(
-        listen: ListenSpec,
-        public: bool,
+        door: Door,
         manners: Manners,
         shares: Arc<ShareTable>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Failure> {
         let content = Arc::clone(&shares) as Arc<dyn Content>;
-        Self::start_with(listen, public, manners, Served { shares, content }, observer)
+        Self::start_with(door, manners, Served { shares, content }, observer)
     }
 
     /// Starts to serve something else.
     pub fn start_with(
-        listen: ListenSpec,
-        public: bool,
+        door: Door,
         manners: Manners,
         served: Served,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Failure> {
+        let Door { listen, public, tls, tls_only } = door;
         let listeners = Listeners::bind(listen).map_err(|error| {
             Failure::new(
                 Code::Failed,
@@ -135,10 +133,18 @@ impl Uploader {
             per_address_max: CONNECTIONS_PER_ADDRESS,
             refusal: tongues::REFUSAL,
             drain: DRAIN,
+            tls: tls.as_ref().map(|own| Acceptor::new(own, None)).transpose()?,
         };
-        let refuse = tongues::refuse;
+        let manners = Manners { tls_only, ..manners };
+        let refuse = move |incoming| async move {
+            match tls_only {
+                true => tongues::refuse_plain_text(incoming).await,
+                false => tongues::refuse(incoming).await,
+            }
+        };
         let serving = peer::upload::serve(listeners, policy, manners, served, observer, refuse, stop.clone());
-        Ok(Self { port, stopper, stop, serving: tokio::spawn(serving) })
+        let fingerprint = tls.map(|own| own.fingerprint());
+        Ok(Self { port, fingerprint, stopper, stop, serving: tokio::spawn(serving) })
     }
 
     /// The signal that [`Self::stop`] gives.
@@ -171,8 +177,7 @@ impl LocalPeer {
     /// Starts the upload server and then the link, for what `shares` holds.
     pub fn start(spec: Spec, shares: Arc<ShareTable>, observer: Arc<dyn Observer>) -> Result<Self, Failure> {
         let uploader = Uploader::start(
-            spec.listen,
-            spec.public,
+            spec.door,
             manners(spec.host.as_deref(), spec.rates.upload, false),
             Arc::clone(&shares),
             Arc::clone(&observer),

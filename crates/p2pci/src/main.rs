@@ -7,6 +7,7 @@
 mod cli;
 mod command;
 mod exit;
+mod keys;
 mod line_budget;
 mod local_peer;
 mod menu;

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use index::notice::{LeftWhy, Notice, Observer};
 use net::accept::{AcceptNotice, AcceptObserver, RefusedReason};
+use net::tls::HandshakeError;
 use proto::limits::LOG_LINES_PER_SECOND;
+use proto::value::digest::Digest;
 use proto::wire::refusal::Refusal;
 use proto::wire::request::Request;
 
@@ -68,10 +70,10 @@ impl ServerLog {
     }
 
     /// Where the index listens.
-    pub fn listening(&self, address: SocketAddr, lines: &str) {
+    pub fn listening(&self, address: SocketAddr, fingerprint: Option<Digest>, lines: &str) {
         self.write(match self.style.format {
             LogFormat::Text => Line::Text(lines.to_owned()),
-            LogFormat::Json => Line::Object(json::listening(address)),
+            LogFormat::Json => Line::Object(json::listening(address, fingerprint)),
         });
     }
 
@@ -82,13 +84,13 @@ impl ServerLog {
         }
     }
 
-    /// A connection that spoke something else than P2P-CI has been answered and closed.
-    pub fn turned_away(&self, source: SocketAddr) {
-        self.show_limited(&Event::Left {
-            source,
-            records: 0,
-            why: "spoke HTTP or TLS, which is not served".to_owned(),
-        });
+    /// A connection that spoke what is not served here has been answered and closed.
+    pub fn turned_away(&self, source: SocketAddr, plain_text: bool) {
+        let why = match plain_text {
+            true => "spoke plain text, and only TLS is served",
+            false => "spoke HTTP or TLS, which is not served",
+        };
+        self.show_limited(&Event::Left { source, records: 0, why: why.to_owned() });
     }
 
     /// Something that the operator must know.
@@ -165,6 +167,9 @@ impl AcceptObserver for ServerLog {
             AcceptNotice::Refused { source, reason } => {
                 self.show_within_budget(&Event::NotServed { source, reason: not_served(reason) });
             }
+            AcceptNotice::HandshakeFailed { source, error } => {
+                self.show_limited(&Event::NotServed { source, reason: handshake_failed(&error) });
+            }
             AcceptNotice::Trouble(error) => self.trouble(accept_trouble(&error)),
             AcceptNotice::HandlerPanicked(error) => {
                 self.trouble(format!("a connection ended by an internal error: {error}"));
@@ -229,6 +234,19 @@ fn not_served(reason: RefusedReason) -> String {
         RefusedReason::TooMany { max } => {
             format!("more than {max} connections in all; raise the limit of open files (ulimit -n)")
         }
+    }
+}
+
+/// As this side sees it: what the other side said, or did not do.
+fn handshake_failed(error: &HandshakeError) -> String {
+    match error {
+        HandshakeError::TimedOut(limit) => format!("no TLS handshake within {} s", limit.as_secs()),
+        HandshakeError::Closed => "it closed in the middle of the TLS handshake".to_owned(),
+        HandshakeError::Untrusted(error) => {
+            format!("its certificate is not to be trusted: {error} (--tls-client-ca)")
+        }
+        HandshakeError::Io(error) => format!("the connection broke during the TLS handshake: {error}"),
+        error => error.to_string(),
     }
 }
 

@@ -5,21 +5,37 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use net::limits::{PRESENCE_MAX, PRESENCE_MIN};
+use peer::dial::Tls;
 use peer::indexes::Indexes;
 use peer::limit::RateLimit;
 use peer::link::IndexAddr;
 use proto::limits::{INDEX_PORT, INDEXES_MAX, SEARCH_FOUND_MAX};
+use proto::value::digest::Digest;
 use proto::value::host::{Host, PeerAddr};
 use proto::value::number::Port;
 
 use crate::cli::Limits;
 
-/// Where the index is: `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT`.
+/// Where the index is: `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT`; in TLS with `tls://` before it, and `#FINGERPRINT` behind it
+/// where no authority vouches for it.
 pub fn index_addr(text: &str) -> Result<IndexAddr, String> {
-    let (host, port) = split_port(text)?;
+    let (place, tls) = match text.strip_prefix("tls://") {
+        None => (text, None),
+        Some(rest) => {
+            let (place, fingerprint) =
+                rest.split_once('#').map_or((rest, None), |(place, hex)| (place, Some(hex)));
+            let fingerprint = fingerprint.map(|hex| {
+                Digest::parse(hex.as_bytes())
+                    .ok_or("what is behind the # is no fingerprint of 64 hexadecimal digits")
+            });
+            (place, Some(fingerprint.transpose()?))
+        }
+    };
+    let (host, port) = split_port(place)?;
+    let tls = tls.map(|fingerprint| Box::new(Tls { name: host.to_owned(), fingerprint, connector: None }));
     match host {
         "" => Err("the host is missing; write HOST or HOST:PORT".to_owned()),
-        host => Ok(IndexAddr { host: host.to_owned(), port: port.unwrap_or(INDEX_PORT) }),
+        host => Ok(IndexAddr { host: host.to_owned(), port: port.unwrap_or(INDEX_PORT), tls }),
     }
 }
 
@@ -37,10 +53,15 @@ pub fn search_limit(text: &str) -> Result<usize, String> {
 
 /// An index's address as it would be typed: without the port where that is the well-known one.
 pub fn typed(index: &IndexAddr) -> String {
-    match (index.port == INDEX_PORT, index.host.contains(':')) {
+    let place = match (index.port == INDEX_PORT, index.host.contains(':')) {
         (true, false) => index.host.clone(),
         (true, true) => format!("[{}]", index.host),
         (false, _) => index.to_string(),
+    };
+    match index.tls.as_deref() {
+        None => place,
+        Some(Tls { fingerprint: None, .. }) => format!("tls://{place}"),
+        Some(Tls { fingerprint: Some(fingerprint), .. }) => format!("tls://{place}#{fingerprint}"),
     }
 }
 
@@ -222,7 +243,11 @@ mod tests {
         for bad in ["", ":7734", "host:x", "host:70000", "[::1", "[::1]9"] {
             assert!(index(bad).is_err(), "{bad}");
         }
-        for text in ["localhost", "10.0.0.1:80", "[::1]", "[::1]:9"] {
+        let secure = format!("tls://[::1]:9#{}", "0a".repeat(32));
+        for bad in ["tls://", "tls://h#12", "tls://h#", "https://h"] {
+            assert!(index(bad).is_err(), "{bad}");
+        }
+        for text in ["localhost", "10.0.0.1:80", "[::1]", "[::1]:9", "tls://h", &secure] {
             assert_eq!(typed(&index_addr(text).unwrap()), text);
         }
     }

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn source(port: u16, speaks: Speaks) -> Source {
-        Source { host: "h".into(), port, speaks, partial: false, published: true }
+        Source { host: "h".into(), port, speaks, partial: false, published: true, tls: None }
     }
 
     fn variant(hash: Option<u8>, published: bool, sources: &[Source]) -> Variant {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use net::stream::Stream;
 use proto::limits::{CONNECT_ADDRESS, CONNECT_TOTAL, WRITE_STALL};
 use proto::reach::Reach;
 use proto::value::file_name::{FileName, percent_encode};
 use proto::value::host::PeerAddr;
 use tokio::time::timeout;
+
+use crate::dial;
 
 /// How long the answer is waited for. It says nothing that is needed: asking is enough.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -18,9 +19,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// # Errors
 /// The peer cannot be reached; in words.
 pub async fn demand(peer: &PeerAddr, reach: &Reach, name: FileName<'_>) -> Result<(), String> {
-    let (host, port) = (peer.host(), peer.port().get());
-    let connecting = Stream::connect_within(reach, host, port, CONNECT_ADDRESS, CONNECT_TOTAL);
-    let mut stream = connecting.await.map_err(|error| error.to_string())?;
+    let mut stream = dial::peer(peer, reach, CONNECT_ADDRESS, CONNECT_TOTAL).await?;
     let path = percent_encode(name.as_str());
     let request = format!("HEAD /file/{path} HTTP/1.1\r\nHost: {peer}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes(), WRITE_STALL).await.map_err(|error| error.to_string())?;

@@ -35,6 +35,11 @@ impl Indexes {
         self.0.iter()
     }
 
+    /// Each of them, to be completed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut IndexAddr> {
+        self.0.iter_mut()
+    }
+
     /// The one that was named first.
     #[must_use]
     pub fn first(&self) -> &IndexAddr {
@@ -196,7 +201,7 @@ mod tests {
 
     #[test]
     fn addresses_count_once_and_are_bounded() {
-        let index = |port| IndexAddr { host: "h".to_owned(), port };
+        let index = |port| IndexAddr::plain("h", port);
         let indexes = Indexes::new(vec![index(1), index(2), index(1)]).unwrap();
         assert_eq!((indexes.to_string().as_str(), indexes.is_one()), ("h:1,h:2", false));
         assert!(Indexes::new(Vec::new()).is_none());

@@ -18,6 +18,7 @@
 
 pub mod choice;
 pub mod demand;
+pub mod dial;
 pub mod download;
 pub mod fetch;
 mod files;

@@ -17,6 +17,7 @@ use proto::wire::record::Record;
 use proto::wire::status::StatusCode;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::dial::Tls;
 use crate::indexes::Seats;
 use crate::notice::Observer;
 use crate::shares::ShareTable;
@@ -36,13 +37,23 @@ const COMMANDS_WAITING: usize = 16;
 /// Pieces of an answer that wait for whoever asked; then the index waits.
 const PIECES_WAITING: usize = 4;
 
-/// Where the index is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Where the index is, and how it is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexAddr {
     /// A name or an address (IPv6 without brackets).
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// In TLS, or in plain text.
+    pub tls: Option<Box<Tls>>,
+}
+
+impl IndexAddr {
+    /// In plain text.
+    #[must_use]
+    pub fn plain(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port, tls: None }
+    }
 }
 
 impl std::fmt::Display for IndexAddr {
@@ -133,6 +144,22 @@ pub enum LinkError {
         index: IndexAddr,
         /// Why, in words.
         cause: String,
+    },
+    /// It cannot be spoken to in TLS, or is not who it should be.
+    #[error("no secure connection to the index {index}: {cause}")]
+    Insecure {
+        /// Where the index should be.
+        index: IndexAddr,
+        /// Why, in words, and what to do.
+        cause: String,
+    },
+    /// The index refuses us, whatever we ask.
+    #[error("the index {index} refuses us: {reason}")]
+    Refused {
+        /// Where the index is.
+        index: IndexAddr,
+        /// In the index's words: any characters.
+        reason: String,
     },
     /// The connection broke before the answer was whole.
     #[error("the connection to the index broke: {cause}")]

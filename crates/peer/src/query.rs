@@ -7,7 +7,7 @@ use std::time::Duration;
 use proto::limits::{LIST_BYTES_MAX, LIST_PAGE_MAX};
 use proto::value::number::RfcNumber;
 use proto::wire::status::StatusCode;
-use proto::wire::v11::body::{FoundLine, RecordLine, Refused, Source, Speaks, Variant, lines, parse_line};
+use proto::wire::v11::body::{FoundLine, RecordLine, Source, Speaks, Variant, lines, parse_line};
 use proto::wire::v11::request::{Ask, Page, Target};
 
 use crate::link::v11::{AskError, Connection, Told};
@@ -222,9 +222,7 @@ pub(crate) fn refused(told: &Told) -> Result<(), QueryError> {
     if !told.status.is_error() {
         return Ok(());
     }
-    let reason = lines(&told.body).find_map(|(_, line)| parse_line::<Refused>(line).ok());
-    let reason = reason.map_or_else(|| "no reason given".to_owned(), |refused| refused.reason);
-    Err(QueryError::Refused { status: told.status, reason })
+    Err(QueryError::Refused { status: told.status, reason: told.reason() })
 }
 
 /// Records of 1.0 say nothing about contents: together they are one variant of which nothing is known.
@@ -270,5 +268,6 @@ fn source_of_v10(record: &OwnedRecord) -> Source {
         speaks: Speaks::V1_0,
         partial: false,
         published: true,
+        tls: None,
     }
 }

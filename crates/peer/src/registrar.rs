@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use net::stop::StopSignal;
 use proto::limits::{REGISTERED_WITHIN, WANTED_MAX};
+use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 use proto::value::host::Host;
 use proto::value::number::{Port, RfcNumber};
@@ -35,6 +36,8 @@ pub struct RegistrarConfig {
     pub indexes: Indexes,
     /// The host to claim; by default the local address of the connection.
     pub host: Option<String>,
+    /// The fingerprint of the key that our upload server has, if it speaks TLS.
+    pub tls: Option<Digest>,
     /// The port of our upload server.
     pub upload_port: Port,
 }
@@ -210,7 +213,9 @@ impl Registrar {
     ) -> Result<Changed, AskError> {
         let host = Host::parse(host.as_bytes()).map_err(|error| AskError::Link(LinkError::Host(error)))?;
         let (ask, is_add) = match batch {
-            Batch::Add(body, _) => (Ask::Add { host, port: self.config.upload_port, body }, true),
+            Batch::Add(body, _) => {
+                (Ask::Add { host, port: self.config.upload_port, tls: self.config.tls, body }, true)
+            }
             Batch::Remove(body) => (Ask::Remove { body }, false),
         };
         let told = connection.ask(&ask, Duration::ZERO).await?;

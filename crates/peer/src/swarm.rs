@@ -33,6 +33,7 @@ pub struct Swarm {
     indexes: Indexes,
     host: Option<String>,
     port: Port,
+    tls: Option<Digest>,
     offers: Arc<Offers>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -71,10 +72,16 @@ impl Joined {
 
 impl Swarm {
     /// At these indexes, with an upload server that serves `offers` on this port. `host` is what to claim; by default the address
-    /// towards the index.
+    /// towards the index. `tls` is the fingerprint of the key that the upload server has, if it speaks TLS.
     #[must_use]
-    pub fn new(indexes: Indexes, host: Option<String>, port: Port, offers: Arc<Offers>) -> Arc<Self> {
-        Arc::new(Self { indexes, host, port, offers, tasks: Mutex::default() })
+    pub fn new(
+        indexes: Indexes,
+        host: Option<String>,
+        port: Port,
+        tls: Option<Digest>,
+        offers: Arc<Offers>,
+    ) -> Arc<Self> {
+        Arc::new(Self { indexes, host, port, tls, offers, tasks: Mutex::default() })
     }
 
     pub(crate) fn offers(&self) -> &Offers {
@@ -87,8 +94,8 @@ impl Swarm {
         let (complete, is_complete) = watch::channel(false);
         let hash = offer.hash();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        let (host, port) = (self.host.clone(), self.port);
-        let record = Arc::new(Record { host, port, name: name.to_owned(), hash, size: offer.size() });
+        let (host, port, tls) = (self.host.clone(), self.port, self.tls);
+        let record = Arc::new(Record { host, port, tls, name: name.to_owned(), hash, size: offer.size() });
         tasks.spawn(take_part(self.indexes.clone(), record, is_complete, found));
         Joined { offer, others, complete }
     }
@@ -98,6 +105,7 @@ impl Swarm {
 struct Record {
     host: Option<String>,
     port: Port,
+    tls: Option<Digest>,
     name: String,
     hash: Digest,
     size: u64,
@@ -151,7 +159,7 @@ async fn register(connection: &mut Connection, record: &Record, is_complete: &mu
     loop {
         let complete = *is_complete.borrow_and_update();
         let body = record.line(complete);
-        let ask = Ask::Add { host, port: record.port, body: &body };
+        let ask = Ask::Add { host, port: record.port, tls: record.tls, body: &body };
         if connection.ask(&ask, Duration::ZERO).await.is_err() {
             return;
         }

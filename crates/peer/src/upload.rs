@@ -51,7 +51,7 @@ impl AcceptObserver for Door {
 }
 
 /// Serves until `stop`; running uploads then have [`Policy::drain`] to end. A
-/// connection that speaks TLS is handed to `fallback`. At most [`UPLOADS_MAX`] files travel at once, [`UPLOADS_PER_ADDRESS`] of them
+/// connection that speaks TLS although there is none, or plain text although there is TLS only, is handed to `fallback`. At most [`UPLOADS_MAX`] files travel at once, [`UPLOADS_PER_ADDRESS`] of them
 /// to one address; more wait.
 pub async fn serve<H, F>(
     listeners: Listeners,
@@ -66,6 +66,7 @@ pub async fn serve<H, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let Served { shares, content } = served;
+    let tls_only = manners.tls_only;
     let door = Arc::new(Door(Arc::clone(&observer)));
     let places = Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS, manners.limit.clone()));
     let http = HttpUploads::sharing(content, Arc::clone(&observer), Arc::clone(&places), manners);
@@ -75,6 +76,7 @@ pub async fn serve<H, F>(
         let (uploads, fallback, stop) = (Arc::clone(&uploads), fallback.clone(), stopping.clone());
         async move {
             match incoming.tongue {
+                _ if tls_only && !incoming.stream.is_secure() => fallback(incoming).await,
                 Some(Tongue::Http) => uploads.http.run(incoming, stop).await,
                 Some(Tongue::Tls) => fallback(incoming).await,
                 Some(Tongue::P2pCi) | None => session::run(&uploads, incoming, stop).await,

@@ -186,7 +186,8 @@ fn leaf(content: &Content) -> String {
 }
 
 fn urls(sources: &[PeerAddr], path: &str) -> Vec<String> {
-    sources.iter().map(|peer| format!("http://{peer}{path}")).collect()
+    let scheme = |peer: &PeerAddr| if peer.tls().is_some() { "https" } else { "http" };
+    sources.iter().map(|peer| format!("{}://{peer}{path}", scheme(peer))).collect()
 }
 
 /// To the first of these sources. The others are named as duplicates (RFC 6249), so that programs that know of it fetch from all.

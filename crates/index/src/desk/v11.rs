@@ -7,6 +7,7 @@ use net::stream::WriteError;
 use proto::directory::{Cursor, Key, SessionId};
 use proto::limits::{REFUSALS_TOLD_MAX, V11_BODY_HELD};
 use proto::search::Query;
+use proto::value::digest::Digest;
 use proto::value::host::Host;
 use proto::value::number::{Port, RfcNumber};
 use proto::wire::refusal::Reason;
@@ -62,7 +63,7 @@ impl Desk {
         outlet: &mut Outlet,
     ) -> Result<(), WriteError> {
         let reply = match ask {
-            Ask::Add { host, port, body } => self.add_files(*host, *port, body).await,
+            Ask::Add { host, port, tls, body } => self.add_files(*host, *port, *tls, body).await,
             Ask::Remove { body } => self.remove_files(body).await,
             Ask::Lookup { target, wait } => {
                 if !wait.is_zero() {
@@ -112,8 +113,9 @@ impl Desk {
         outlet.make_room().await
     }
 
-    async fn add_files(&mut self, host: Host<'_>, port: Port, body: &[u8]) -> Reply {
-        let peer = Arc::clone(self.peers.of(host, port, self.view.requester.source, &self.shared.claims));
+    async fn add_files(&mut self, host: Host<'_>, port: Port, tls: Option<Digest>, body: &[u8]) -> Reply {
+        let peer = self.peers.of(host, port, tls, self.view.requester.source, &self.shared.claims);
+        let peer = Arc::clone(peer);
         let mut changed = Changed::default();
         for (number, line) in lines(body) {
             match self.add_file(line, &peer).await {

@@ -30,6 +30,7 @@ const POLICY: Policy = Policy {
     per_address_max: 1_000,
     refusal: b"",
     drain: Duration::from_secs(20),
+    tls: None,
 };
 
 /// Writes down every notice in words.

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 mod limits;
 mod opening;
 mod stopping;
+mod tls;
 
 const LIMIT: Duration = Duration::from_secs(20);
 const POLICY: Policy = Policy {
@@ -25,6 +26,7 @@ const POLICY: Policy = Policy {
     per_address_max: 100,
     refusal: b"400 Bad Request\r\n",
     drain: LIMIT,
+    tls: None,
 };
 
 struct Ear(UnboundedSender<AcceptNotice>);

@@ -11,7 +11,7 @@ use proto::escape;
 use super::index_failure;
 use crate::cli::Client;
 use crate::exit::{Code, Failure};
-use crate::local_peer::{LocalPeer, Spec, scan, skipped_in_words};
+use crate::local_peer::{Door, LocalPeer, Spec, scan, skipped_in_words};
 use crate::menu::Menu;
 use crate::out::Out;
 use crate::settings::{Rates, all_typed};
@@ -35,7 +35,13 @@ pub async fn run(args: Client, out: Out) -> Result<(), Failure> {
     }
     let observer = Arc::new(Narrator { out });
     let peer = LocalPeer::start(
-        Spec::new(&args.server, &args.uploads, Rates::from(&args.limits), !args.no_announce),
+        Spec {
+            indexes: args.server.clone(),
+            host: args.uploads.host.clone(),
+            door: Door::new(&args.uploads, &args.trust.own)?,
+            rates: Rates::from(&args.limits),
+            announce: !args.no_announce,
+        },
         shares,
         observer,
     )?;

@@ -13,18 +13,22 @@ use net::descriptors::raise_open_file_limit;
 use net::interfaces::{host_name, reachable_addresses};
 use net::listen::{ListenSpec, Listeners, PortChoice};
 use net::stop::{StopSignal, stop_pair};
+use net::tls::Acceptor;
+use peer::dial;
 use peer::link::IndexAddr;
 use proto::http::host::OwnNames;
 use proto::limits::{DESCRIPTORS_RESERVED, INDEX_PORT};
 use proto::schedule::Order;
 use proto::tongue::Tongue;
+use proto::value::digest::Digest;
 use proto::visibility::RecordHost;
 use proto::wire::decoder::Reading;
 use web::feed::Feed;
 use web::site::Site;
 
-use crate::cli;
+use crate::cli::{self, UseTls};
 use crate::exit::{Code, Failure};
+use crate::keys::{self, Whose};
 use crate::observers::Observers;
 use crate::out::Out;
 use crate::server_log::{ServerLog, Style};
@@ -39,6 +43,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Runs the index until it is stopped.
 pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
+    let tls = Tls::new(&args)?;
     let style = Style { format: args.log_format, quiet: args.quiet, explain: args.explain };
     let log = Arc::new(ServerLog::new(out, style, Instant::now()));
     let listen = args.listen.unwrap_or(ListenAddr { address: None, port: INDEX_PORT });
@@ -46,11 +51,16 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     let listeners = Listeners::bind(spec).map_err(|error| {
         Failure::new(Code::Failed, format!("{error}; --listen ADDR:PORT chooses another place"))
     })?;
-    let port = listeners.port();
+    let fingerprint = tls.as_ref().map(|tls| tls.fingerprint);
+    let place = Place { address: listen.address, port: listeners.port(), fingerprint };
     // Before the first line: whoever has read it may stop us.
     let end = signals::interrupted();
     for address in announced(&listeners, listen.address) {
-        log.listening(address, &welcome(listen.address, port, args.public));
+        log.listening(
+            address,
+            fingerprint,
+            &welcome(&place, args.public, tls.as_ref().is_some_and(|tls| tls.only)),
+        );
     }
 
     let feed = Arc::new(Feed::default());
@@ -67,8 +77,10 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
         tokio::spawn(site.keep_fed(stop.clone()));
     }
     let accepting = Arc::clone(&log) as Arc<dyn AcceptObserver>;
-    let handler = handler(server.clone(), site, Arc::clone(&log), stop.clone());
-    let serving = tokio::spawn(net::accept::serve(listeners, policy(&args), accepting, handler, stop));
+    let tls_only = tls.as_ref().is_some_and(|tls| tls.only);
+    let handler = handler(server.clone(), site, tls_only, Arc::clone(&log), stop.clone());
+    let policy = Policy { tls: tls.map(|tls| tls.acceptor), ..policy(&args) };
+    let serving = tokio::spawn(net::accept::serve(listeners, policy, accepting, handler, stop));
     watch(&server, &log, end).await;
     log.stopping();
     stopper.stop();
@@ -115,6 +127,27 @@ fn policy(args: &cli::Server) -> Policy {
         per_address_max: args.max_per_address,
         refusal: tongues::REFUSAL,
         drain: DRAIN,
+        tls: None,
+    }
+}
+
+/// TLS as it was asked for.
+struct Tls {
+    acceptor: Acceptor,
+    fingerprint: Digest,
+    /// Nobody is served in plain text.
+    only: bool,
+}
+
+impl Tls {
+    /// A certificate that is given, or asked of clients, is for TLS.
+    fn new(args: &cli::Server) -> Result<Option<Self>, Failure> {
+        if args.tls.is_none() && args.own.tls_cert.is_none() && args.tls_client_ca.is_none() {
+            return Ok(None);
+        }
+        let own = keys::own(&args.own, Whose::Index)?;
+        let acceptor = keys::acceptor(&own, args.tls_client_ca.as_deref())?;
+        Ok(Some(Self { acceptor, fingerprint: own.fingerprint(), only: args.tls == Some(UseTls::Only) }))
     }
 }
 
@@ -122,20 +155,29 @@ fn policy(args: &cli::Server) -> Policy {
 fn handler(
     server: Server,
     site: Option<Site>,
+    tls_only: bool,
     log: Arc<ServerLog>,
     stop: StopSignal,
 ) -> impl Fn(Incoming) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Clone + Send + Sync + 'static {
     move |incoming| {
         let (server, stop) = (server.clone(), stop.clone());
+        let plain_text = tls_only && !incoming.stream.is_secure();
         match (incoming.tongue, &site) {
-            (Some(Tongue::P2pCi) | None, _) => Box::pin(server.serve_connection(incoming, stop)),
-            (Some(Tongue::Http), Some(site)) => Box::pin(site.clone().serve_connection(incoming, stop)),
-            (Some(Tongue::Http | Tongue::Tls), _) => {
+            (Some(Tongue::P2pCi) | None, _) if !plain_text => {
+                Box::pin(server.serve_connection(incoming, stop))
+            }
+            (Some(Tongue::Http), Some(site)) if !plain_text => {
+                Box::pin(site.clone().serve_connection(incoming, stop))
+            }
+            _ => {
                 let log = Arc::clone(&log);
                 Box::pin(async move {
                     let source = incoming.source;
-                    tongues::refuse(incoming).await;
-                    log.turned_away(source);
+                    match plain_text {
+                        true => tongues::refuse_plain_text(incoming).await,
+                        false => tongues::refuse(incoming).await,
+                    }
+                    log.turned_away(source, plain_text);
                 })
             }
         }
@@ -176,8 +218,16 @@ fn announced(listeners: &Listeners, asked: Option<IpAddr>) -> Vec<SocketAddr> {
     }
 }
 
+/// Where the index is.
+struct Place {
+    address: Option<IpAddr>,
+    port: u16,
+    fingerprint: Option<Digest>,
+}
+
 /// The first lines: where the index listens, and what to type elsewhere to reach it.
-fn welcome(address: Option<IpAddr>, port: u16, public: bool) -> String {
+fn welcome(at: &Place, public: bool, tls_only: bool) -> String {
+    let Place { address, port, fingerprint } = *at;
     let place = address.map_or_else(|| "all interfaces".to_owned(), |address| address.to_string());
     let mode = if public {
         "every address is served"
@@ -193,11 +243,26 @@ fn welcome(address: Option<IpAddr>, port: u16, public: bool) -> String {
     if here && !hosts.iter().any(|host| host == "127.0.0.1" || host == "::1") {
         hosts.push("localhost".to_owned());
     }
-    lines.push_str("\nPeers reach it with:");
+    let tls = |host: &String| {
+        fingerprint.map(|fingerprint| {
+            Box::new(dial::Tls { name: host.clone(), fingerprint: Some(fingerprint), connector: None })
+        })
+    };
+    // Writing to a string cannot fail.
+    let _ = match (fingerprint, tls_only) {
+        (None, _) => write!(lines, "\nPeers reach it with:"),
+        (Some(_), true) => {
+            write!(lines, "\nPeers reach it encrypted with (every command takes that as --server):")
+        }
+        (Some(_), false) => write!(
+            lines,
+            "\nPeers reach it encrypted with (every command takes that as --server; without encryption by the bare host):"
+        ),
+    };
     for host in hosts {
         let note = if host == "localhost" { "   (on this machine)" } else { "" };
-        // Writing to a string cannot fail.
-        let _ = write!(lines, "\n    p2pci client {}{note}", typed(&IndexAddr { host, port }));
+        let tls = tls(&host);
+        let _ = write!(lines, "\n    p2pci client {}{note}", typed(&IndexAddr { host, port, tls }));
     }
     lines.push_str("\nCtrl+C stops it.");
     lines

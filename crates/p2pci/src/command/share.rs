@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use self::narrator::Narrator;
 use crate::cli::Share;
 use crate::exit::{Code, Failure};
-use crate::local_peer::{Uploader, listen_spec, manners};
+use crate::local_peer::{Door, Uploader, manners};
 use crate::out::Out;
 use crate::settings::Rates;
 use crate::signals;
@@ -35,10 +35,10 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
     };
     let published = published.map_err(|error| refused(&error))?;
     let limit = Rates::from(&args.limits).upload;
+    let door = Door::new(&args.uploads, &args.index.trust.own)?;
     let manners = manners(args.uploads.host.as_deref(), limit, args.browse);
-    let listen = listen_spec(&args.uploads);
     let heard = Arc::clone(&observer) as Arc<_>;
-    let uploader = Uploader::start(listen, args.uploads.public, manners, Arc::clone(&shares), heard)?;
+    let uploader = Uploader::start(door, manners, Arc::clone(&shares), heard)?;
     // Before the first line: whoever has read it may stop us.
     let end = signals::interrupted();
     show_published(&args, &published, uploader.port.get(), out);
@@ -47,6 +47,7 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
         indexes: args.index.server.clone(),
         host: args.uploads.host.clone(),
         upload_port: uploader.port,
+        tls: uploader.fingerprint,
     };
     let registering = registrar::run(config, shares, |index| observer.of(index), uploader.stop_signal());
     tokio::select! {

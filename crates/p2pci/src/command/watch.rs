@@ -144,8 +144,14 @@ mod tests {
 
     #[test]
     fn a_change_is_one_line() {
-        let source =
-            Source { host: "::1".into(), port: 5, speaks: Speaks::V1_1, partial: false, published: false };
+        let source = Source {
+            host: "::1".into(),
+            port: 5,
+            speaks: Speaks::V1_1,
+            partial: false,
+            published: false,
+            tls: None,
+        };
         let record = RecordLine {
             name: Some("a\x1b/b".into()),
             size: Some(2048),

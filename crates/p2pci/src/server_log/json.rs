@@ -3,13 +3,18 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use proto::value::digest::Digest;
 use serde_json::{Value, json};
 
 use super::Event;
 
 /// Where the index listens.
-pub(super) fn listening(address: SocketAddr) -> Value {
-    stamped(json!({"type": "listening", "address": address.ip(), "port": address.port()}))
+pub(super) fn listening(address: SocketAddr, fingerprint: Option<Digest>) -> Value {
+    let mut object = json!({"type": "listening", "address": address.ip(), "port": address.port()});
+    if let Some(fingerprint) = fingerprint {
+        object["fingerprint"] = fingerprint.to_string().into();
+    }
+    stamped(object)
 }
 
 /// One event as an object.

@@ -28,6 +28,7 @@ mod server_flags;
 mod several;
 mod share;
 mod swarm;
+mod tls;
 mod transcripts;
 mod uploads;
 mod v11;

@@ -15,11 +15,11 @@ use proto::value::host::PeerAddr;
 use super::SourceFault;
 use super::buffers::Buffer;
 use super::in_place::Claim;
+use crate::dial;
 use crate::download::Timing;
 use crate::files::on_disk;
 use crate::limit::RateLimit;
 use crate::patience::{GivenUp, Patience};
-use crate::words;
 
 /// Bytes read at once while a head is awaited, when what follows goes straight to where it belongs.
 pub(super) const HEAD_READ: usize = 16 * 1024;
@@ -71,10 +71,9 @@ impl<M: Meter> Talk<M> {
         limit: &RateLimit,
         meter: M,
     ) -> Result<Self, SourceFault> {
-        let (host, port) = (peer.host(), peer.port().get());
         let Timing { reach, connect_address, connect_total, .. } = *timing;
-        let connecting = Stream::connect_within(&reach, host, port, connect_address, connect_total);
-        let stream = connecting.await.map_err(|error| SourceFault::Unreachable(words::chain(&error)))?;
+        let dialing = dial::peer(peer, &reach, connect_address, connect_total);
+        let stream = dialing.await.map_err(SourceFault::Unreachable)?;
         let now = Instant::now();
         let limit = stream.peer_addr().map_or_else(|_| limit.clone(), |other| limit.towards(other.ip()));
         Ok(Self {
@@ -182,7 +181,10 @@ impl<M: Meter> Talk<M> {
     /// The next bytes of a body, a block, to where there is room for it. What the disk says goes into the buffer.
     pub(super) async fn bring(&mut self, buffer: &mut Buffer, length: usize) -> Result<(), SourceFault> {
         if let Some(claim) = buffer.claim().map(Arc::clone) {
-            match self.straight.take().or_else(Straight::new) {
+            // What is encrypted has to come through us.
+            let way =
+                if self.stream.is_secure() { None } else { self.straight.take().or_else(Straight::new) };
+            match way {
                 Some(straight) => {
                     if let Err(error) = self.land(straight, &claim, length).await? {
                         buffer.fail(error);

@@ -6,10 +6,7 @@
 use std::time::{Duration, Instant};
 
 use net::stream::Stream;
-use proto::limits::{
-    ANSWER_BYTES_MAX, ANSWER_STALL, CONNECT_ADDRESS, CONNECT_TOTAL, FIRST_ANSWER, LIST_BYTES_MAX,
-    REQUEST_BYTES_MAX,
-};
+use proto::limits::{ANSWER_BYTES_MAX, ANSWER_STALL, FIRST_ANSWER, LIST_BYTES_MAX, REQUEST_BYTES_MAX};
 use proto::value::host::{Host, PeerAddr};
 use proto::value::number::{Port, RfcNumber};
 use proto::value::title::Title;
@@ -22,7 +19,7 @@ use proto::wire::status::StatusCode;
 
 use super::conversation::{ConversationError, Sink, exchange, until_lost};
 use super::{IndexAddr, LinkError};
-use crate::words;
+use crate::dial;
 
 /// What the index is asked. Titles in it are valid: see [`Question::add`] and [`Question::lookup`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +96,7 @@ impl Connection {
         claim: Claim<'_>,
         settled: Option<LineEnd>,
     ) -> Result<Self, LinkError> {
-        let stream = connect(index).await?;
+        let stream = dial::index(index).await?;
         let local = stream.local_addr().map_err(|error| lost(&error))?;
         let own_host = local.ip().to_string();
         let host = Host::parse(claim.host.unwrap_or(&own_host).as_bytes()).map_err(LinkError::Host)?;
@@ -152,7 +149,7 @@ impl Connection {
             return first;
         }
         sink.reset();
-        let again = connect(&self.index).await;
+        let again = dial::index(&self.index).await;
         self.stream =
             again.map_err(|error| ConversationError::Lost { cause: error.to_string(), heard: false })?;
         let second = self.ask_in(LineEnd::Lf, FIRST_ANSWER, question, sink).await;
@@ -179,11 +176,6 @@ impl Connection {
     pub(super) async fn until_lost(&self) -> String {
         until_lost(&self.stream).await
     }
-}
-
-async fn connect(index: &IndexAddr) -> Result<Stream, LinkError> {
-    let connected = Stream::connect_host(&index.host, index.port, CONNECT_ADDRESS, CONNECT_TOTAL).await;
-    connected.map_err(|error| LinkError::Unreachable { index: index.clone(), cause: words::chain(&error) })
 }
 
 fn lost(error: &std::io::Error) -> LinkError {

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use net::stream::{Stream, WriteError};
-use proto::limits::{ANSWER_STALL, CONNECT_ADDRESS, CONNECT_TOTAL, LADDER_SILENCE, WRITE_STALL};
+use proto::limits::{ANSWER_STALL, LADDER_SILENCE, WRITE_STALL};
 use proto::wire::status::StatusCode;
 use proto::wire::v11::answer::{AnswerDecoder, Decoded, ReadAnswer};
+use proto::wire::v11::body::{Refused, lines, parse_line};
 use proto::wire::v11::request::Ask;
 use tokio::time::timeout;
 
 use super::{IndexAddr, LinkError};
-use crate::words;
+use crate::dial;
 
 /// The status of what answers nothing.
 const WANTED: u16 = 103;
@@ -30,6 +31,14 @@ pub(crate) struct Told {
     pub(crate) body: Vec<u8>,
 }
 
+impl Told {
+    /// Why it is a refusal, in the index's words.
+    pub(crate) fn reason(&self) -> String {
+        let told = lines(&self.body).find_map(|(_, line)| parse_line::<Refused>(line).ok());
+        told.map_or_else(|| "no reason given".to_owned(), |refused| refused.reason)
+    }
+}
+
 /// Why there is no answer of 1.1.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum AskError {
@@ -44,6 +53,7 @@ pub(crate) enum AskError {
 /// A connection on which 1.1 is spoken.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    index: IndexAddr,
     stream: Stream,
     decoder: AnswerDecoder,
     /// What came before an answer and answers nothing.
@@ -55,10 +65,9 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects.
     pub(crate) async fn open(index: &IndexAddr) -> Result<Self, LinkError> {
-        let connected = Stream::connect_host(&index.host, index.port, CONNECT_ADDRESS, CONNECT_TOTAL).await;
-        let unreachable = |cause| LinkError::Unreachable { index: index.clone(), cause };
-        let stream = connected.map_err(|error| unreachable(words::chain(&error)))?;
-        Ok(Self { stream, decoder: AnswerDecoder::default(), wanted: Vec::new(), settled: false })
+        let stream = dial::index(index).await?;
+        let index = index.clone();
+        Ok(Self { index, stream, decoder: AnswerDecoder::default(), wanted: Vec::new(), settled: false })
     }
 
     /// Where the index is.
@@ -90,7 +99,11 @@ impl Connection {
 
     /// Asks something small, which an older index understands to be beyond it, and learns which cluster the index belongs to.
     pub(crate) async fn greet(&mut self) -> Result<Option<String>, AskError> {
-        Ok(self.ask(&Ask::Ping { asks_cluster: true }, Duration::ZERO).await?.cluster)
+        let told = self.ask(&Ask::Ping { asks_cluster: true }, Duration::ZERO).await?;
+        match told.status.is_error() {
+            true => Err(LinkError::Refused { index: self.index.clone(), reason: told.reason() }.into()),
+            false => Ok(told.cluster),
+        }
     }
 
     /// What the index wants, as far as it came while an answer was waited for.

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn source(port: u16) -> Source {
-        Source { host: "h".into(), port, speaks: Speaks::V1_1, partial: false, published: true }
+        Source { host: "h".into(), port, speaks: Speaks::V1_1, partial: false, published: true, tls: None }
     }
 
     fn variant(hash: Option<u8>, published: bool, ports: &[u16]) -> Variant {

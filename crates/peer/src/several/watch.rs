@@ -200,6 +200,7 @@ mod tests {
                 speaks: Speaks::V1_1,
                 partial: false,
                 published: true,
+                tls: None,
             },
         }
     }

@@ -65,6 +65,8 @@ pub struct Manners {
     pub names: OwnNames,
     /// Show folders as pages.
     pub browse: bool,
+    /// Serve nobody in plain text.
+    pub tls_only: bool,
 }
 
 /// What all connections in HTTP have in common.

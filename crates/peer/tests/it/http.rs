@@ -124,7 +124,14 @@ fn serve_content(content: Arc<dyn Content>, shelf: Arc<Shelf>) -> Server {
     let address = listeners.local_addrs()[0];
     let (stopper, stop) = stop_pair();
     let drain = Duration::from_secs(30);
-    let policy = Policy { public: false, connections_max: 1024, per_address_max: 1024, refusal: b"", drain };
+    let policy = Policy {
+        public: false,
+        connections_max: 1024,
+        per_address_max: 1024,
+        refusal: b"",
+        drain,
+        tls: None,
+    };
     let stopping = stop.clone();
     let handler = move |incoming: Incoming| {
         let (uploads, stop) = (Arc::clone(&uploads), stopping.clone());

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::scripted::{BOUND, Recorder, number, request, send, server, until_closed};
 
 fn index(address: SocketAddr) -> IndexAddr {
-    IndexAddr { host: address.ip().to_string(), port: address.port() }
+    IndexAddr::plain(address.ip().to_string(), address.port())
 }
 
 fn config(address: SocketAddr) -> LinkConfig {

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use super::digest::Digest;
 use super::number::Port;
 use super::{ValueError, all_between, plain_text};
 use crate::limits::HOST_BYTES_MAX;
@@ -44,7 +45,8 @@ impl fmt::Display for Host<'_> {
     }
 }
 
-/// Where a peer says that its uploads are to be had: a valid [`Host`] and a port. Kept as a record shows it, since an index writes it
+/// Where a peer says that its uploads are to be had: a valid [`Host`] and a port, and the
+/// key that it has there if it speaks TLS. Kept as a record shows it, since an index writes it
 /// far more often than it reads it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PeerAddr {
@@ -53,6 +55,8 @@ pub struct PeerAddr {
     /// Of the host: at most 255.
     host_bytes: u8,
     port: Port,
+    /// Boxed, as few have one.
+    tls: Option<Box<Digest>>,
 }
 
 const _: () = assert!(HOST_BYTES_MAX <= u8::MAX as usize);
@@ -61,7 +65,13 @@ impl PeerAddr {
     /// From checked parts.
     pub fn new(host: Host<'_>, port: Port) -> Self {
         let host_bytes = u8::try_from(host.0.len()).unwrap_or_default();
-        Self { text: format!("{host} {port}").into(), host_bytes, port }
+        Self { text: format!("{host} {port}").into(), host_bytes, port, tls: None }
+    }
+
+    /// The same, where it speaks TLS and has the key of this fingerprint.
+    #[must_use]
+    pub fn with_tls(self, fingerprint: Option<Digest>) -> Self {
+        Self { tls: fingerprint.map(Box::new), ..self }
     }
 
     /// The host's name.
@@ -78,6 +88,11 @@ impl PeerAddr {
     pub fn port(&self) -> Port {
         self.port
     }
+
+    /// The fingerprint of its key, if it speaks TLS.
+    pub fn tls(&self) -> Option<Digest> {
+        self.tls.as_deref().copied()
+    }
 }
 
 impl PartialOrd for PeerAddr {
@@ -89,13 +104,17 @@ impl PartialOrd for PeerAddr {
 /// By host, then by port as a number.
 impl Ord for PeerAddr {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.host(), self.port).cmp(&(other.host(), other.port))
+        (self.host(), self.port, &self.tls).cmp(&(other.host(), other.port, &other.tls))
     }
 }
 
 impl fmt::Debug for PeerAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PeerAddr").field("host", &self.host()).field("port", &self.port).finish()
+        f.debug_struct("PeerAddr")
+            .field("host", &self.host())
+            .field("port", &self.port)
+            .field("tls", &self.tls)
+            .finish()
     }
 }
 

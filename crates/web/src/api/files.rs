@@ -137,6 +137,9 @@ struct Source {
     partial: bool,
     /// It publishes the file itself.
     published: bool,
+    /// The SHA-256 of its public key (SubjectPublicKeyInfo) in hexadecimal digits, if it speaks TLS on that port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<String>,
 }
 
 /// What is shared.
@@ -273,8 +276,8 @@ impl From<body::Variant> for Variant {
 impl From<body::Source> for Source {
     fn from(source: body::Source) -> Self {
         let http = source.speaks == body::Speaks::V1_1;
-        let body::Source { host, port, partial, published, .. } = source;
-        Self { host, port, http, partial, published }
+        let body::Source { host, port, partial, published, tls, .. } = source;
+        Self { host, port, http, partial, published, tls: tls.map(|fingerprint| fingerprint.to_string()) }
     }
 }
 

@@ -84,7 +84,7 @@ impl World {
 fn start_index() -> Result<(IndexAddr, Server, Stopper, JoinHandle<()>), Failure> {
     let address = IpAddr::from(Ipv4Addr::LOCALHOST);
     let listeners = Listeners::bind(ListenSpec { address: Some(address), ports: PortChoice::Any })?;
-    let index = IndexAddr { host: address.to_string(), port: listeners.port() };
+    let index = IndexAddr::plain(address.to_string(), listeners.port());
     let server = Server::new(
         Settings::default(),
         Store::Memory(MemoryStore::default()),
@@ -98,6 +98,7 @@ fn start_index() -> Result<(IndexAddr, Server, Stopper, JoinHandle<()>), Failure
         per_address_max: CONNECTIONS_PER_ADDRESS,
         refusal: tongues::REFUSAL,
         drain: Duration::from_secs(1),
+        tls: None,
     };
     let (serving, stopping) = (server.clone(), stop.clone());
     let handler = move |incoming| {

@@ -14,7 +14,7 @@ use proto::transfer::blocks::BLOCK_BYTES;
 use tokio::time::sleep;
 
 use super::Context;
-use crate::local_peer::{Uploader, listen_spec, manners};
+use crate::local_peer::{Door, Uploader, manners};
 use crate::out::Out;
 use crate::settings::SeedTime;
 
@@ -68,17 +68,15 @@ impl Context<'_> {
         let args = self.args;
         let offers = Arc::<Offers>::default();
         let has_sent = Arc::<HasSent>::default();
-        let uploader = Uploader::start_with(
-            listen_spec(&args.uploads),
-            args.uploads.public,
-            manners(args.uploads.host.as_deref(), self.rates.upload.clone(), false),
-            Served { shares: Arc::new(ShareTable::new()), content: Arc::clone(&offers) as Arc<_> },
-            Arc::clone(&has_sent) as Arc<_>,
-        );
+        let manners = manners(args.uploads.host.as_deref(), self.rates.upload.clone(), false);
+        let served = Served { shares: Arc::new(ShareTable::new()), content: Arc::clone(&offers) as Arc<_> };
+        let uploader = Door::new(&args.uploads, &args.index.trust.own)
+            .and_then(|door| Uploader::start_with(door, manners, served, Arc::clone(&has_sent) as Arc<_>));
         match uploader {
             Ok(uploader) => {
                 let (indexes, host) = (args.index.server.clone(), args.uploads.host.clone());
-                let swarm = Swarm::new(indexes, host, uploader.port, Arc::clone(&offers));
+                let (port, tls) = (uploader.port, uploader.fingerprint);
+                let swarm = Swarm::new(indexes, host, port, tls, Arc::clone(&offers));
                 Some(Running { offers, swarm, has_sent, _uploader: uploader })
             }
             Err(failure) => {

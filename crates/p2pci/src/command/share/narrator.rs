@@ -164,5 +164,5 @@ fn from_elsewhere(index: &IndexAddr) -> String {
             .map_or_else(|| index.host.clone(), ToString::to_string),
         false => index.host.clone(),
     };
-    typed(&IndexAddr { host, port: index.port })
+    typed(&IndexAddr { host, ..index.clone() })
 }

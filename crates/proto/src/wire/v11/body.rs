@@ -202,6 +202,9 @@ pub struct Source {
     pub partial: bool,
     /// It publishes the file itself.
     pub published: bool,
+    /// It speaks TLS on that port, and its key has this fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
+    pub tls: Option<Digest>,
 }
 
 /// What a source speaks on its upload port.
@@ -219,7 +222,7 @@ impl Source {
     /// Where to reach it; `None` where the index sent what cannot be an address.
     pub fn peer(&self) -> Option<PeerAddr> {
         let host = Host::parse(self.host.as_bytes()).ok()?;
-        Some(PeerAddr::new(host, Port::new(self.port)?))
+        Some(PeerAddr::new(host, Port::new(self.port)?).with_tls(self.tls))
     }
 }
 

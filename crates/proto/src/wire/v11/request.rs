@@ -23,6 +23,8 @@ pub enum Ask<'a> {
         host: Host<'a>,
         /// Its upload port.
         port: Port,
+        /// The fingerprint of its key, if it speaks TLS there.
+        tls: Option<Digest>,
         /// The lines.
         body: &'a [u8],
     },
@@ -117,7 +119,10 @@ impl<'a> Ask<'a> {
         let rest: Vec<&[u8]> = words.collect();
         let no_body = if body.is_empty() { Ok(()) } else { Err(Reason::Body) };
         match (method, kind, rest.as_slice()) {
-            (b"ADD", b"FILES", [_]) => Ok(Self::Add { host: headers.host()?, port: headers.port()?, body }),
+            (b"ADD", b"FILES", [_]) => {
+                let (host, port, tls) = (headers.host()?, headers.port()?, headers.tls()?);
+                Ok(Self::Add { host, port, tls, body })
+            }
             (b"REMOVE", b"FILES", [_]) => Ok(Self::Remove { body }),
             (b"LOOKUP", kind, [name, _]) => {
                 no_body?;
@@ -154,12 +159,13 @@ impl<'a> Ask<'a> {
         let mut lines = Vec::new();
         let mut sent: &[u8] = &[];
         match self {
-            Self::Add { host, port, body } => {
+            Self::Add { host, port, tls, body } => {
                 lines.extend([
                     format!("ADD FILES {VERSION}"),
                     format!("Host: {host}"),
                     format!("Port: {port}"),
                 ]);
+                lines.extend(tls.map(|fingerprint| format!("TLS: {fingerprint}")));
                 sent = body;
             }
             Self::Remove { body } => {
@@ -284,6 +290,11 @@ impl<'a> Headers<'a> {
         Port::parse(value).map_err(|error| Reason::Value(Field::Port, error))
     }
 
+    fn tls(&self) -> Result<Option<Digest>, Reason> {
+        let value = self.find("TLS")?;
+        value.map(|value| Digest::parse(value).ok_or(Reason::Header)).transpose()
+    }
+
     /// `Wait`, in whole seconds, cut to the limit.
     fn wait(&self) -> Result<Duration, Reason> {
         let seconds = self.find("Wait")?.map_or(Some(0), number).ok_or(Reason::Header)?;
@@ -338,7 +349,18 @@ mod tests {
     fn every_request_reads_back_as_it_was_written() {
         let page = Page { prefix: Some("models/a b".into()), cursor: Some("n\u{e9}xt".into()), limit: 7 };
         for ask in [
-            Ask::Add { host: Host::parse(b"h").unwrap(), port: Port::new(5).unwrap(), body: b"{}\n{}" },
+            Ask::Add {
+                host: Host::parse(b"h").unwrap(),
+                port: Port::new(5).unwrap(),
+                tls: None,
+                body: b"{}\n{}",
+            },
+            Ask::Add {
+                host: Host::parse(b"h").unwrap(),
+                port: Port::new(5).unwrap(),
+                tls: Some(Digest([7; 32])),
+                body: b"{}",
+            },
             Ask::Remove { body: b"{\"name\":\"x\"}" },
             Ask::Lookup { target: Target::Rfc(RfcNumber::MIN), wait: Duration::ZERO },
             Ask::Lookup { target: Target::File("a b/\u{fc} %41.txt".into()), wait: Duration::from_secs(120) },

@@ -1,0 +1,63 @@
+//! Connecting to an index or to another peer, in TLS where that is wanted.
+//!
+//! Whether a connection is secure is decided by who makes it, from what it was given beforehand: an address that a person typed,
+//! or a record. Nothing that the other side says can make it plain.
+
+use std::time::Duration;
+
+use net::limits::HANDSHAKE_WAIT;
+use net::stream::Stream;
+use net::tls::Connector;
+use proto::limits::{CONNECT_ADDRESS, CONNECT_TOTAL};
+use proto::reach::Reach;
+use proto::value::digest::Digest;
+use proto::value::host::PeerAddr;
+
+use crate::link::{IndexAddr, LinkError};
+use crate::words;
+
+/// That an index is spoken to in TLS.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// What it is called: behind a name may be several addresses, and a certificate is for the name.
+    pub name: String,
+    /// The fingerprint of its key, where that was given.
+    pub fingerprint: Option<Digest>,
+    /// Whom to believe. Without it there is no connection.
+    pub connector: Option<Connector>,
+}
+
+impl PartialEq for Tls {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.fingerprint) == (&other.name, other.fingerprint)
+    }
+}
+
+impl Eq for Tls {}
+
+/// Connects to an index.
+pub(crate) async fn index(index: &IndexAddr) -> Result<Stream, LinkError> {
+    let connected = Stream::connect_host(&index.host, index.port, CONNECT_ADDRESS, CONNECT_TOTAL).await;
+    let unreachable = |cause| LinkError::Unreachable { index: index.clone(), cause };
+    let stream = connected.map_err(|error| unreachable(words::chain(&error)))?;
+    let Some(tls) = &index.tls else { return Ok(stream) };
+    let insecure = |cause| LinkError::Insecure { index: index.clone(), cause };
+    let connector =
+        tls.connector.as_ref().ok_or_else(|| insecure("nobody said whom to believe".to_owned()))?;
+    let secured = connector.secure(stream, &tls.name, HANDSHAKE_WAIT).await;
+    secured.map_err(|error| insecure(words::chain(&error)))
+}
+
+/// Connects to another peer. Why not, in words.
+pub(crate) async fn peer(
+    peer: &PeerAddr,
+    reach: &Reach,
+    per_address: Duration,
+    total: Duration,
+) -> Result<Stream, String> {
+    let connecting = Stream::connect_within(reach, peer.host(), peer.port().get(), per_address, total);
+    let stream = connecting.await.map_err(|error| words::chain(&error))?;
+    let Some(fingerprint) = peer.tls() else { return Ok(stream) };
+    let connector = Connector::pinned(fingerprint, None).map_err(|error| words::chain(&error))?;
+    connector.secure(stream, peer.host(), HANDSHAKE_WAIT).await.map_err(|error| words::chain(&error))
+}
