@@ -9,7 +9,6 @@ use std::sync::Arc;
 use net::accept::{AcceptNotice, AcceptObserver, Incoming, Policy};
 use net::listen::Listeners;
 use net::stop::StopSignal;
-use proto::limits::{UPLOADS_MAX, UPLOADS_PER_ADDRESS};
 use proto::tongue::Tongue;
 
 use self::content::Content;
@@ -50,9 +49,9 @@ impl AcceptObserver for Door {
     }
 }
 
-/// Serves until `stop`; running uploads then have [`Policy::drain`] to end. A
-/// connection that speaks TLS although there is none, or plain text although there is TLS only, is handed to `fallback`. At most [`UPLOADS_MAX`] files travel at once, [`UPLOADS_PER_ADDRESS`] of them
-/// to one address; more wait.
+/// Serves until `stop`; running uploads then have [`Policy::drain`] to end. A connection that speaks TLS although there is none, or
+/// plain text although there is TLS only, is handed to `fallback`. At most [`proto::limits::UPLOADS_MAX`] files travel at once,
+/// [`proto::limits::UPLOADS_PER_ADDRESS`] of them to one address; more wait.
 pub async fn serve<H, F>(
     listeners: Listeners,
     policy: Policy,
@@ -68,7 +67,7 @@ pub async fn serve<H, F>(
     let Served { shares, content } = served;
     let tls_only = manners.tls_only;
     let door = Arc::new(Door(Arc::clone(&observer)));
-    let places = Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS, manners.limit.clone()));
+    let places = Arc::new(Places::new(manners.limit.clone()));
     let http = HttpUploads::sharing(content, Arc::clone(&observer), Arc::clone(&places), manners);
     let uploads = Arc::new(Uploads { shares, observer, places, http });
     let stopping = stop.clone();

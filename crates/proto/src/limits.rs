@@ -146,6 +146,12 @@ pub const RESCAN: Duration = Duration::from_secs(60);
 pub const WATCH_PATHS_MAX: usize = 8192;
 /// Largest file that is fetched, in bytes: 1 TiB.
 pub const FILE_BYTES_MAX: u64 = 1 << 40;
+/// How long a receipt of a fetched file waits for a share to take the file over.
+pub const RECEIPT_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Most receipts; the oldest make room.
+pub const RECEIPTS_MAX: usize = 1024;
+/// Bytes of all of them.
+pub const RECEIPTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A reader that takes no byte for this long is cut off.
 pub const WRITE_STALL: Duration = Duration::from_secs(30);
@@ -180,8 +186,9 @@ pub const RESOLVED_FOR: Duration = Duration::from_secs(60);
 pub const RESOLVED_MAX: usize = 10_000;
 /// File descriptors that are kept free of connections.
 pub const DESCRIPTORS_RESERVED: usize = 256;
-/// Uploads that run at once while more would not be faster together; see [`UPLOADS_MAX`].
-pub const UPLOADS_ABREAST: usize = 2;
+/// Uploads that run at once while more would not be faster together; see [`UPLOADS_MAX`]. Fewer than a usual swarm has downloaders
+/// make it slower: docs/decisions/0010-swarm.md.
+pub const UPLOADS_ABREAST: usize = 16;
 /// Uploads that wait for their turn in HTTP; more are told to come back later.
 pub const UPLOADS_WAITING: usize = 256;
 /// Of these, uploads to one address (IPv4) or one /64 (IPv6).
@@ -236,6 +243,9 @@ pub const DOWNLOAD_RATE_MIN: u64 = 1024;
 pub const DOWNLOAD_RATE_WINDOW: Duration = Duration::from_secs(60);
 /// Blocks of 1 MiB that one source is asked for in advance.
 pub const SOURCE_BLOCKS_OUTSTANDING: u32 = 4;
+/// The same before it has brought anything, where others may download at the same time: who begins together and does not know of
+/// each other yet would ask for the same.
+pub const SWARM_BLOCKS_AT_FIRST: u32 = 1;
 /// A source of a verified download that brings nothing for this long is stalled: what it owes is asked of others too.
 pub const SOURCE_STALLED: Duration = Duration::from_secs(2);
 /// The same in a swarm, where a source has others to serve as well and plans change often.
@@ -244,7 +254,7 @@ pub const SWARM_BLOCKS_OUTSTANDING: u32 = 3;
 pub const SWARM_SLOW: Duration = Duration::from_millis(300);
 /// In a swarm a source that has the whole file is asked for what others have or await only after it was idle for this long: what it
 /// sends should be what nobody else can.
-pub const SWARM_SPARE: Duration = Duration::from_secs(1);
+pub const SWARM_SPARE: Duration = Duration::from_millis(600);
 /// That a block is on its way to somebody is believed for so many times as long as a block takes.
 pub const SWARM_BELIEVED: u32 = 4;
 /// Blocks that are looked at in order to find the rarest.

@@ -98,7 +98,15 @@ impl Scenario {
         let mut hosts = vec![Host::usual(Role::Seed)];
         hosts.extend((0..downloaders).map(|_| Host::usual(Role::Downloader)));
         let learnt_after = Duration::from_millis(50);
-        Self { seed, blocks, hosts, at_once: 64, faults_per_second: 0.0, learnt_after, pace: Pace::default() }
+        Self {
+            seed,
+            blocks,
+            hosts,
+            at_once: 64,
+            faults_per_second: 0.0,
+            learnt_after,
+            pace: Pace::in_swarm(),
+        }
     }
 
     /// Any world in which there is a good seed.
@@ -125,7 +133,7 @@ impl Scenario {
             at_once: *rng.choice(&[4, 64]).unwrap_or(&64),
             faults_per_second: *rng.choice(&[0.0, 0.0, 0.3]).unwrap_or(&0.0),
             learnt_after: Duration::from_millis(rng.u64(1..1500)),
-            pace: Pace::default(),
+            pace: Pace::in_swarm(),
         }
     }
 }

@@ -23,7 +23,7 @@ use proto::http::status::Status;
 use proto::http::target::Target;
 use proto::limits::{
     HAVE_WAIT, HTTP_IDLE, HTTP_TOGETHER, LINGER, UPLOAD_PLACE_AGAIN, UPLOAD_PLACE_TOLD, UPLOAD_STALL,
-    UPLOAD_TURN, UPLOAD_WAIT_MAX, UPLOADS_MAX, UPLOADS_PER_ADDRESS, WRITE_STALL,
+    UPLOAD_TURN, UPLOAD_WAIT_MAX, WRITE_STALL,
 };
 use proto::value::digest::Digest;
 use tokio::io::ReadBuf;
@@ -81,12 +81,7 @@ impl HttpUploads {
     /// Hands out this content, with places of its own for bodies that travel.
     #[must_use]
     pub fn new(content: Arc<dyn Content>, observer: Arc<dyn Observer>) -> Self {
-        Self::sharing(
-            content,
-            observer,
-            Arc::new(Places::new(UPLOADS_MAX, UPLOADS_PER_ADDRESS, RateLimit::default())),
-            Manners::default(),
-        )
+        Self::sharing(content, observer, Arc::new(Places::new(RateLimit::default())), Manners::default())
     }
 
     /// The same, with places that others use as well.

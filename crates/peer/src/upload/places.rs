@@ -11,7 +11,7 @@ use std::time::Instant;
 use net::permits::network_of;
 use tokio::sync::oneshot;
 
-use self::turns::{LOOK, Ticket, Turns};
+use self::turns::{LOOK, Room, Ticket, Turns};
 use crate::limit::RateLimit;
 
 mod turns;
@@ -44,8 +44,12 @@ pub(super) struct Waiting {
 }
 
 impl Places {
-    pub(super) fn new(all: usize, per_address: usize, limit: RateLimit) -> Self {
-        let turns = Turns::new(all, per_address, Instant::now());
+    pub(super) fn new(limit: RateLimit) -> Self {
+        Self::within(Room::USUAL, limit)
+    }
+
+    fn within(room: Room, limit: RateLimit) -> Self {
+        let turns = Turns::new(room, Instant::now());
         Self { limit, moved: AtomicU64::new(0), book: Mutex::new(Book { turns, calls: HashMap::new() }) }
     }
 
@@ -158,7 +162,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_goes_to_the_next_and_who_leaves_the_queue_gets_none() {
-        let places = Arc::new(Places::new(2, 2, RateLimit::default()));
+        let places =
+            Arc::new(Places::within(Room { all: 2, abreast: 2, per_network: 2 }, RateLimit::default()));
         let (one, other) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
         let first = places.acquire_now(one).unwrap();
         let second = places.acquire_now(one).unwrap();
@@ -178,7 +183,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_comes_while_somebody_leaves_is_passed_on() {
-        let places = Arc::new(Places::new(1, 1, RateLimit::default()));
+        let places =
+            Arc::new(Places::within(Room { all: 1, abreast: 1, per_network: 1 }, RateLimit::default()));
         let (one, other) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
         let first = places.acquire_now(one).unwrap();
         let (called, mut next) = (places.queue(one, true).unwrap(), places.queue(other, true).unwrap());

@@ -16,7 +16,7 @@ use super::blocks::Layout;
 use super::have::Have;
 use super::runs::Runs;
 use crate::limits::{
-    DOWNLOAD_RATE_WINDOW, SOURCE_BLOCKS_OUTSTANDING, SOURCE_STALLED, SWARM_BELIEVED,
+    DOWNLOAD_RATE_WINDOW, SOURCE_BLOCKS_OUTSTANDING, SOURCE_STALLED, SWARM_BELIEVED, SWARM_BLOCKS_AT_FIRST,
     SWARM_BLOCKS_OUTSTANDING, SWARM_SLOW, SWARM_SPARE, SWARM_STARVED,
 };
 
@@ -85,6 +85,16 @@ pub struct Pace {
     pub believed: u32,
     /// Blocks that a source in a swarm is asked for in advance.
     pub outstanding: u32,
+    /// Blocks that a source is asked for before it has brought anything.
+    pub at_first: u32,
+}
+
+impl Pace {
+    /// For a transfer of which others may hear.
+    #[must_use]
+    pub fn in_swarm() -> Self {
+        Self { at_first: SWARM_BLOCKS_AT_FIRST, ..Self::default() }
+    }
 }
 
 impl Default for Pace {
@@ -95,6 +105,7 @@ impl Default for Pace {
             spare: SWARM_SPARE,
             believed: SWARM_BELIEVED,
             outstanding: SWARM_BLOCKS_OUTSTANDING,
+            at_first: SOURCE_BLOCKS_OUTSTANDING,
         }
     }
 }
@@ -270,6 +281,7 @@ impl Plan {
             // A slow one is not idle for long between two blocks, and what it was asked for cannot be planned anew.
             true if source.block_time().is_none_or(|time| time > SWARM_SLOW) => 1,
             true => self.pace.outstanding,
+            false if source.block_time().is_none() => self.pace.at_first,
             false => SOURCE_BLOCKS_OUTSTANDING,
         })
     }

@@ -1,7 +1,8 @@
 //! Whose body travels now, and who waits: a value, told what happens and what time it is.
 //!
-//! Few bodies travel at once, because a receiver can pass on a block only once it is whole: two that share a link are each
-//! whole as late as the later one. More travel as long as more are faster together, which is tried now and then while somebody
+//! A number of bodies travel at once, and not all: what shares a link with hundreds comes whole too late to be of use to anybody.
+//! Nor few: a receiver whom several sources serve at once takes less from each than its link could give, and only others who are
+//! served beside it use the rest. More travel as long as more are faster together, which is tried now and then while somebody
 //! waits; so slow readers do not keep a fast link idle. Waiting goes in rounds: each network has one turn in a round, however
 //! much it asks for.
 
@@ -9,7 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use proto::limits::{UPLOADS_ABREAST, UPLOADS_WAITING, UPLOADS_WAITING_PER_ADDRESS};
+use proto::limits::{
+    UPLOADS_ABREAST, UPLOADS_MAX, UPLOADS_PER_ADDRESS, UPLOADS_WAITING, UPLOADS_WAITING_PER_ADDRESS,
+};
 
 /// Pause between two looks at how fast it goes.
 pub(super) const LOOK: Duration = Duration::from_millis(250);
@@ -46,10 +49,24 @@ struct Trial {
     rate: f64,
 }
 
+/// How many bodies may travel at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) all: usize,
+    /// Where more would not be faster together; at most `all`.
+    pub(super) abreast: usize,
+    pub(super) per_network: usize,
+}
+
+impl Room {
+    /// That of a process.
+    pub(super) const USUAL: Self =
+        Self { all: UPLOADS_MAX, abreast: UPLOADS_ABREAST, per_network: UPLOADS_PER_ADDRESS };
+}
+
 #[derive(Debug)]
 pub(super) struct Turns {
-    all: usize,
-    per_network: usize,
+    room: Room,
     /// How many may travel at once at the moment.
     abreast: usize,
     running: usize,
@@ -66,11 +83,10 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    pub(super) fn new(all: usize, per_network: usize, now: Instant) -> Self {
+    pub(super) fn new(room: Room, now: Instant) -> Self {
         Self {
-            all,
-            per_network,
-            abreast: UPLOADS_ABREAST.min(all),
+            room,
+            abreast: room.abreast,
             running: 0,
             waiting: BTreeMap::new(),
             networks: HashMap::new(),
@@ -139,7 +155,7 @@ impl Turns {
             network.served_at = Some(now);
         });
         if self.waiting.is_empty() {
-            self.abreast = self.running.clamp(UPLOADS_ABREAST.min(self.all), self.all);
+            self.abreast = self.running.clamp(self.room.abreast, self.room.all);
         }
     }
 
@@ -147,7 +163,8 @@ impl Turns {
     pub(super) fn next(&mut self, now: Instant) -> Option<(Ticket, IpAddr)> {
         let may_begin = |turns: &Self, waiting: &Waiting| {
             turns.has_room(waiting.network)
-                && (turns.running < turns.abreast || turns.running < turns.all && turns.is_due(waiting, now))
+                && (turns.running < turns.abreast
+                    || turns.running < turns.room.all && turns.is_due(waiting, now))
         };
         let (ticket, waiting) = self.waiting.iter().find(|(_, waiting)| may_begin(self, waiting))?;
         let (ticket, network) = (*ticket, waiting.network);
@@ -173,9 +190,9 @@ impl Turns {
                 (self.abreast, self.rest_until) = (before.abreast, now + REST);
             }
         }
-        if now >= self.rest_until && self.running >= self.abreast && self.abreast < self.all {
+        if now >= self.rest_until && self.running >= self.abreast && self.abreast < self.room.all {
             self.trial = Some(Trial { abreast: self.abreast, rate });
-            self.abreast = (self.abreast + (self.abreast / 4).max(1)).min(self.all);
+            self.abreast = (self.abreast + (self.abreast / 4).max(1)).min(self.room.all);
         }
     }
 
@@ -187,7 +204,7 @@ impl Turns {
     }
 
     fn has_room(&self, network: IpAddr) -> bool {
-        self.networks.get(&network).is_none_or(|network| network.running < self.per_network)
+        self.networks.get(&network).is_none_or(|network| network.running < self.room.per_network)
     }
 
     fn is_due(&self, waiting: &Waiting, now: Instant) -> bool {
@@ -227,7 +244,7 @@ mod tests {
 
     /// Turns in which the two that may run at first do.
     fn busy(now: Instant) -> Turns {
-        let mut turns = Turns::new(64, 16, now);
+        let mut turns = Turns::new(Room { all: 64, abreast: 2, per_network: 16 }, now);
         assert!(turns.begin(address(1), now) && turns.begin(address(1), now));
         assert!(!turns.begin(address(2), now));
         turns
@@ -270,7 +287,7 @@ mod tests {
     /// Lets bodies that never end run over a link of this rate, each of them at most at the other one; how many run in the end.
     fn settles_at(link: u64, each: u64, seconds: u32) -> usize {
         let start = Instant::now();
-        let mut turns = Turns::new(64, 64, start);
+        let mut turns = Turns::new(Room { all: 64, abreast: 2, per_network: 64 }, start);
         let (mut now, mut sent) = (start, 0);
         for last in 0..64 {
             if !turns.begin(address(last), now) {

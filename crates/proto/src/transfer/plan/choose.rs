@@ -43,7 +43,7 @@ impl Plan {
     fn run_for(&self, id: SourceId, source: &Source, room: u32, now: Instant) -> Option<Pick> {
         match self.missing.next_run(source.cursor(), room) {
             // Not one block at a time while more of the file is missing: half of the window is a request.
-            Some(_) if room < SOURCE_BLOCKS_OUTSTANDING.div_ceil(2) => None,
+            Some(_) if source.owed_count() > 0 && room < SOURCE_BLOCKS_OUTSTANDING.div_ceil(2) => None,
             Some(run) => Some(Pick { run, is_needed: true }),
             None => self.stolen(id, source, now),
         }
