@@ -28,6 +28,7 @@ use proto::value::host::PeerAddr;
 use crate::download::Timing;
 use crate::landing::LandingError;
 use crate::limit::RateLimit;
+use crate::shares::Receipts;
 use crate::swarm::Joining;
 use crate::words;
 
@@ -72,6 +73,8 @@ pub struct Request {
     pub limit: RateLimit,
     /// What else must hold of the content before it gets its name.
     pub check: Option<Check>,
+    /// Where a receipt is left, so that a share of the same user need not hash the file again. One of at most one block gets none.
+    pub receipts: Option<Receipts>,
 }
 
 /// A question about a whole, verified file, such as its digest by another hash; `false` refuses it. Called where it may block.

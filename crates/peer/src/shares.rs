@@ -5,7 +5,7 @@
 //! as long as its device, inode, size and time of modification stay as they are. Nothing is ever written into a shared folder.
 //!
 //! A root is walked by `scan`, under the rules of `rules`; `hashing` works behind it, with `lists` and `cache` for what it
-//! finds out; `watch` looks again at what changes; `changes` tells an index about it.
+//! finds out, and `receipts` for what a download found out before it; `watch` looks again at what changes; `changes` tells an index about it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ mod lists;
 mod notice;
 mod numbers;
 mod publish;
+mod receipts;
 mod roots;
 mod rules;
 mod scan;
@@ -43,6 +44,7 @@ pub use self::file::{Change, Opened, SharedFile};
 pub use self::notice::ShareNotice;
 pub use self::numbers::{ScanError, ShareError, Shared, SkipReason, Skipped};
 pub use self::publish::{CacheFolder, Options, Preview, Published, preview};
+pub use self::receipts::Receipts;
 pub use self::roots::{Prefix, PublishError, Root};
 pub use self::rules::{IGNORE_FILE, Skip, Skips};
 

@@ -1,6 +1,7 @@
 //! The loop around the plan: what happened goes in, what is to be done comes out.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proto::limits::{FILE_BYTES_MAX, SOURCE_STALLED, SWARM_ALONE};
@@ -74,7 +75,7 @@ async fn from_sources(
     let (mut crew, mut told) = Crew::new(request, progress);
     let Proven { list, last, end } = prove(request.hash, partial.proven(), &mut crew, &mut told).await?;
     let layout = list.layout();
-    let against = std::sync::Arc::clone(&list);
+    let against = Arc::clone(&list);
     let keep_free_percent = request.keep_free_percent;
     let (open, shared, there) = on_disk(move || {
         let (open, there) = partial.open(&against, keep_free_percent)?;
@@ -84,8 +85,10 @@ async fn from_sources(
     .await?;
     let resumed: u64 = there.iter().map(|block| layout.block_len(block)).sum();
     progress.tell(Event::Begins { hash: request.hash, bytes: layout.size(), resumed });
-    let pace = Pace { rate_window: request.timing.rate_window, ..Pace::default() };
     let joining = request.joining.as_ref().filter(|_| layout.blocks() > 1);
+    let usual = joining.map_or_else(Pace::default, |_| Pace::in_swarm());
+    let (receipts, hashed) = (request.receipts.clone().filter(|_| layout.blocks() > 1), Arc::clone(&list));
+    let pace = Pace { rate_window: request.timing.rate_window, ..usual };
     let joined = joining.zip(shared).map(|(Joining { swarm, name }, part)| {
         swarm.join(swarm.offers().begin(part, &list, there.clone(), end), name)
     });
@@ -107,7 +110,13 @@ async fn from_sources(
     ended.map_err(|end| end.into_error(request))?;
     let open = open.expect("a transfer that is done has written its blocks");
     let check = request.check.clone();
-    let outcome = on_disk(move || open.finish(check.as_ref())).await?;
+    let outcome = on_disk(move || {
+        open.finish(check.as_ref(), |part| {
+            // Whoever finds none hashes the file.
+            let _ = receipts.map(|receipts| receipts.leave(part, &hashed));
+        })
+    })
+    .await?;
     if let Some(joined) = joined {
         joined.complete();
     }

@@ -127,7 +127,7 @@ impl Partial {
 
     /// Gives a part that [`Self::is_whole`] its name.
     pub(super) fn finish(self, size: u64, check: Option<&Check>) -> Result<Outcome, FetchError> {
-        finish(self.landing, &self.part, &self.path, size, check)
+        finish(self.landing, &self.part, &self.path, size, check, |_| {})
     }
 
     /// Whether there is room for what is missing, before anything is written.
@@ -172,9 +172,13 @@ impl Open {
         })
     }
 
-    /// Makes the part durable and gives it its name.
-    pub(super) fn finish(self, check: Option<&Check>) -> Result<Outcome, FetchError> {
-        finish(self.landing, &self.part, &self.path, self.layout.size(), check)
+    /// Makes the part durable and gives it its name; before that, when it does not change any more, it is shown.
+    pub(super) fn finish(
+        self,
+        check: Option<&Check>,
+        show: impl FnOnce(&File),
+    ) -> Result<Outcome, FetchError> {
+        finish(self.landing, &self.part, &self.path, self.layout.size(), check, show)
     }
 
     /// Removes a part to which no block ever came.
@@ -233,6 +237,7 @@ fn finish(
     path: &Path,
     size: u64,
     check: Option<&Check>,
+    show: impl FnOnce(&File),
 ) -> Result<Outcome, FetchError> {
     let disk = |source| FetchError::disk(path, source);
     if part.metadata().map_err(disk)?.len() != size {
@@ -249,6 +254,7 @@ fn finish(
         let _ = landing.remove_journal();
         return Err(FetchError::Refused { path: path.into() });
     }
+    show(part);
     let settled = landing.settle(part).map_err(|error| FetchError::landing(path, error))?;
     if settled == Settled::New {
         landing.sync().map_err(disk)?;

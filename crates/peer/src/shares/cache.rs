@@ -30,7 +30,7 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Memory for pages of the database, in bytes.
 const PAGES_BYTES: usize = 4 * 1024 * 1024;
 
-const KEY_BYTES: usize = 32;
+pub(super) const KEY_BYTES: usize = 32;
 const CHECK_BYTES: usize = 8;
 /// Root hash, and a check over key and hash.
 const VALUE_BYTES: usize = 40;
@@ -240,7 +240,8 @@ fn make_private(folder: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn key(stamp: Stamp) -> [u8; KEY_BYTES] {
+/// What tells a content of a file from all others, in bytes.
+pub(super) fn key(stamp: Stamp) -> [u8; KEY_BYTES] {
     let mut key = [0; KEY_BYTES];
     let words = [
         stamp.device.to_be_bytes(),

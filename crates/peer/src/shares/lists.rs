@@ -9,6 +9,7 @@ use proto::value::digest::Digest;
 
 use super::cache::{Cache, Known};
 use super::file::Stamp;
+use super::receipts::Receipts;
 use super::sums::Sums;
 
 /// Files whose SHA-256 is held in memory, for where there is no cache.
@@ -20,6 +21,7 @@ pub(super) struct Lists {
     held: Mutex<Held>,
     sums: Mutex<VecDeque<(Stamp, Sums)>>,
     cache: OnceLock<Cache>,
+    receipts: OnceLock<Receipts>,
 }
 
 /// The lists that were used last.
@@ -52,6 +54,11 @@ impl Lists {
         let _ = self.cache.set(cache);
     }
 
+    /// Takes over from now on what downloads left.
+    pub(super) fn use_receipts(&self, receipts: Receipts) {
+        let _ = self.receipts.set(receipts);
+    }
+
     /// Keeps what was found about a content.
     pub(super) fn keep(&self, stamp: Stamp, hash: Digest, blocks: &Arc<[u8]>) {
         if !blocks.is_empty() {
@@ -62,9 +69,17 @@ impl Lists {
         }
     }
 
-    /// The hash of a content that was hashed before, from the cache.
+    /// The hash of a content that was hashed before, from the cache, or by a download that left a receipt.
     pub(super) fn recall(&self, stamp: Stamp) -> Option<Digest> {
-        self.cache.get()?.hash(stamp)
+        self.cache.get().and_then(|cache| cache.hash(stamp)).or_else(|| self.take_over(stamp))
+    }
+
+    fn take_over(&self, stamp: Stamp) -> Option<Digest> {
+        // Of a small file none is left: it is hashed as fast as a receipt is read.
+        let receipts = self.receipts.get().filter(|_| stamp.size > BLOCK_BYTES)?;
+        let Known { hash, blocks } = receipts.take(stamp)?;
+        self.keep(stamp, hash, &blocks);
+        Some(hash)
     }
 
     /// Keeps what SHA-256 says about a content.

@@ -12,6 +12,7 @@ use proto::limits::RESCAN;
 use super::cache::{self, Cache};
 use super::hashing;
 use super::notice::ShareNotice;
+use super::receipts::Receipts;
 use super::roots::{Base, Guard, PublishError, Root};
 use super::rules::{Rules, Skip, Skips};
 use super::scan::{self, Met};
@@ -206,6 +207,9 @@ fn bases(roots: &[Root], options: &Options) -> Result<Vec<Base>, PublishError> {
 
 fn use_cache(table: &Table, folder: &CacheFolder, observer: &dyn Observer) {
     let tell = |notice| observer.notice(Notice::Shares(notice));
+    if let Some(receipts) = Receipts::of_user().filter(|_| *folder != CacheFolder::Nowhere) {
+        table.lists.use_receipts(receipts);
+    }
     let folder = match folder {
         CacheFolder::Nowhere => return,
         CacheFolder::At(folder) => Some(folder.clone()),

@@ -34,6 +34,7 @@ async fn downloads_as_ordered() {
         partial: Vec::new(),
         joining: None,
         check: None,
+        receipts: None,
     };
     let heard = Heard::default();
     fetch(&request, &heard).await.unwrap();

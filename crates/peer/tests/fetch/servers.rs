@@ -335,6 +335,7 @@ impl Place {
             partial: Vec::new(),
             joining: None,
             check: None,
+            receipts: None,
         }
     }
 

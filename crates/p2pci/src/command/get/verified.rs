@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use indicatif::BinaryBytes;
 use peer::choice::Content;
 use peer::fetch::{FetchError, Fetched, Outcome, Request, SourceReport, fetch, fetch_many};
+use peer::shares::Receipts;
 use proto::escape;
 use serde_json::{Value, json};
 
@@ -30,7 +31,7 @@ pub(super) async fn fetch_content(
 ) -> Result<(), Failure> {
     match place {
         Place::File(path) => {
-            let fetched = fetch_to(context, content, path).await?;
+            let fetched = fetch_to(context, request(context, content, path), content).await?;
             if let (Outcome::AlreadyHere, Some(expected)) = (fetched.outcome, context.args.sha256)
                 && !expected.is_of(&File::open(&fetched.path)?)?
             {
@@ -42,7 +43,8 @@ pub(super) async fn fetch_content(
         Place::Stdout => {
             // Standard output gets the file only when all of it is verified.
             let folder = tempfile::tempdir()?;
-            let fetched = fetch_to(context, content, folder.path().join("file")).await?;
+            let request = request(context, content, folder.path().join("file"));
+            let fetched = fetch_to(context, Request { receipts: None, ..request }, content).await?;
             io::copy(&mut File::open(&fetched.path)?, &mut out::bytes())?;
             Ok(())
         }
@@ -124,13 +126,14 @@ fn request(context: &Context<'_>, content: &Content, target: PathBuf) -> Request
         timing: context.timing(),
         limit: context.rates.download.clone(),
         check: context.args.sha256.map(Sha256Digest::check),
+        receipts: Receipts::of_user(),
     }
 }
 
-async fn fetch_to(context: &Context<'_>, content: &Content, target: PathBuf) -> Result<Fetched, Failure> {
+async fn fetch_to(context: &Context<'_>, request: Request, content: &Content) -> Result<Fetched, Failure> {
     let name = content.name.clone().unwrap_or_else(|| content.hash.to_string());
     let display = Display::new(context.out, &name);
-    let fetched = fetch(&request(context, content, target), &display).await;
+    let fetched = fetch(&request, &display).await;
     display.end();
     fetched.map_err(|error| failure(&error))
 }
