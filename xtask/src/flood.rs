@@ -129,6 +129,7 @@ fn fill(server: &Server, first: u32) -> anyhow::Result<Load> {
     });
     let mut load = Load::connect(server.address, rich)?;
     load.fill().context("the records cannot be added")?;
+    server.when_idle()?;
     Ok(load)
 }
 

@@ -52,27 +52,33 @@ impl Outlet {
 
     /// Writes what is held and gives its memory back: idle connections are many.
     pub(crate) async fn flush(&mut self) -> Result<(), WriteError> {
-        if self.held.capacity() == 0 {
+        if self.flush_at_once() {
             return Ok(());
+        }
+        let rest = std::mem::take(&mut self.held);
+        self.stream.write_all(&rest, self.stall).await
+    }
+
+    /// The same as far as that takes no wait: whether nothing is left, which is so nearly always.
+    pub(crate) fn flush_at_once(&mut self) -> bool {
+        if self.held.capacity() == 0 {
+            return true;
         }
         let mut held = std::mem::take(&mut self.held);
         let written = if held.is_empty() { 0 } else { self.stream.try_write(&held).unwrap_or_default() };
-        match held.get(written..) {
-            None | Some([]) => {
-                held.clear();
-                // What a body of 1.1 needed is more than most answers do.
-                if held.capacity() <= 2 * ROOM {
-                    SPARE.set(held);
-                }
-                Ok(())
-            }
-            // Boxed, so that a connection that never has to wait for its reader does not hold the room for it; and copied, so that
-            // it holds no more than what is left.
-            Some(rest) => {
-                let rest = rest.to_vec();
-                Box::pin(self.stream.write_all(&rest, self.stall)).await
-            }
+        if let Some(rest) = held.get(written..)
+            && !rest.is_empty()
+        {
+            // Copied, so that a connection that waits for its reader holds no more than what is left.
+            self.held = rest.to_vec();
+            return false;
         }
+        held.clear();
+        // What a body of 1.1 needed is more than most answers do.
+        if held.capacity() <= 2 * ROOM {
+            SPARE.set(held);
+        }
+        true
     }
 }
 

@@ -9,7 +9,7 @@ mod memory;
 mod search;
 mod watches;
 
-pub use memory::{MemoryStore, Quotas};
+pub use memory::{Holders, MemoryStore, NUMBERS_AT_ONCE, Quotas};
 pub use search::Matches;
 pub use watches::{News, TooManyWatches, Watch};
 

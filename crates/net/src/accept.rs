@@ -146,6 +146,23 @@ pub async fn serve<H, F>(
     H: Fn(Incoming) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
+    let handler = move |incoming| -> Serving { Box::pin(handler(incoming)) };
+    serve_boxed(listeners, policy, observer, handler, stop).await;
+}
+
+/// A handler at work.
+pub type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The same as [`serve`] for a handler that has boxes of several kinds, each of which is not to be put into another box.
+pub async fn serve_boxed<H>(
+    listeners: Listeners,
+    policy: Policy,
+    observer: Arc<dyn AcceptObserver>,
+    handler: H,
+    stop: StopSignal,
+) where
+    H: Fn(Incoming) -> Serving + Clone + Send + Sync + 'static,
+{
     let mut door = Door::new(policy, observer, handler, stop);
     loop {
         match door.next_event(&listeners).await {
@@ -176,10 +193,9 @@ struct Door<H> {
     tasks: JoinSet<()>,
 }
 
-impl<H, F> Door<H>
+impl<H> Door<H>
 where
-    H: Fn(Incoming) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = ()> + Send + 'static,
+    H: Fn(Incoming) -> Serving + Clone + Send + Sync + 'static,
 {
     fn new(policy: Policy, observer: Arc<dyn AcceptObserver>, handler: H, stop: StopSignal) -> Self {
         Self {
@@ -302,7 +318,7 @@ struct Arrival {
 
 /// One connection from its acceptance to its end. The two halves are in boxes of their own, so that a silent connection does not
 /// already hold the room that its handler will need, and one that is served gives back what telling its tongue took.
-fn attend<H, F>(
+fn attend<H>(
     arrival: Arrival,
     tls: Option<Acceptor>,
     handler: H,
@@ -310,8 +326,7 @@ fn attend<H, F>(
     stop: StopSignal,
 ) -> impl Future<Output = ()>
 where
-    H: Fn(Incoming) -> F,
-    F: Future<Output = ()>,
+    H: Fn(Incoming) -> Serving,
 {
     let meeting = Box::pin(meet(arrival, tls, handler, observer, stop));
     async move {
@@ -324,16 +339,15 @@ where
 
 /// A connection until it has said something: its handler at work. As long as it is silent this future is nearly all the memory
 /// that it takes.
-async fn meet<H, F>(
+async fn meet<H>(
     mut arrival: Arrival,
     tls: Option<Acceptor>,
     handler: H,
     observer: Arc<dyn AcceptObserver>,
     stop: StopSignal,
-) -> Option<Pin<Box<F>>>
+) -> Option<Serving>
 where
-    H: Fn(Incoming) -> F,
-    F: Future<Output = ()>,
+    H: Fn(Incoming) -> Serving,
 {
     let source = arrival.source;
     let mut opened = hear(&mut arrival, &*observer, &stop).await;
@@ -355,7 +369,7 @@ where
         local,
         permit: arrival.permit,
     };
-    Some(Box::pin(handler(incoming)))
+    Some(handler(incoming))
 }
 
 /// Waits until the connection has said something; `None` when it ended before, or had to.
@@ -436,12 +450,16 @@ mod tests {
         fn notice(&self, _: AcceptNotice) {}
     }
 
-    async fn ignore(_: Incoming) {}
+    fn ignore(_: Incoming) -> Serving {
+        Box::pin(async {})
+    }
 
-    async fn greedy(_: Incoming) {
-        let large = std::hint::black_box([0_u8; 64 * 1024]);
-        tokio::task::yield_now().await;
-        std::hint::black_box(&large);
+    fn greedy(_: Incoming) -> Serving {
+        Box::pin(async {
+            let large = std::hint::black_box([0_u8; 64 * 1024]);
+            tokio::task::yield_now().await;
+            std::hint::black_box(&large);
+        })
     }
 
     #[tokio::test]

@@ -9,11 +9,13 @@
 //! Records by number are what an index of 1.0 consists of, tens of millions of them, so they have a map of their own in which one
 //! takes 20 bytes; see `docs/decisions/0008-pieces-and-the-usual-shape.md`.
 
+mod filed;
 mod files;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod listed;
 mod numbers;
+mod order;
 mod rows;
 mod session_hash;
 mod slab;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 
 use self::files::Files;
 use self::listed::Lists;
-use self::numbers::Numbers;
+use self::numbers::{Numbers, Place};
 use self::rows::Run;
 pub use self::session_hash::SessionHash;
 use self::slab::Slab;
@@ -62,6 +64,15 @@ impl Key {
     pub fn any_with_leaf(leaf: &str) -> Self {
         Self::Leaf { leaf: leaf.into(), name: Arc::default() }
     }
+
+    fn as_ref(&self) -> KeyRef<'_> {
+        match self {
+            Self::Rfc(number) => KeyRef::Rfc(*number),
+            Self::Name(name) => KeyRef::Name(name),
+            Self::Leaf { leaf, name } => KeyRef::Leaf { leaf, name },
+            Self::Hash(hash) => KeyRef::Hash(hash),
+        }
+    }
 }
 
 /// The same, lent by the directory; in the same order.
@@ -74,7 +85,7 @@ pub enum KeyRef<'a> {
     /// See [`Key::Leaf`].
     Leaf {
         /// The last part.
-        leaf: &'a Arc<str>,
+        leaf: &'a str,
         /// The whole name.
         name: &'a Arc<str>,
     },
@@ -88,7 +99,7 @@ impl KeyRef<'_> {
         match self {
             Self::Rfc(number) => Key::Rfc(number),
             Self::Name(name) => Key::Name(Arc::clone(name)),
-            Self::Leaf { leaf, name } => Key::Leaf { leaf: Arc::clone(leaf), name: Arc::clone(name) },
+            Self::Leaf { leaf, name } => Key::Leaf { leaf: leaf.into(), name: Arc::clone(name) },
             Self::Hash(hash) => Key::Hash(*hash),
         }
     }
@@ -183,7 +194,6 @@ pub struct Directory<P> {
     /// The peers of all records; records have their places.
     peers: Slab<Arc<P>>,
     numbers_of: Lists<RfcNumber>,
-    keys_of: Lists<Key>,
     /// Names with a record that came, went or changed, for whoever asked for this.
     new_names: Option<Vec<Arc<str>>>,
 }
@@ -195,7 +205,6 @@ impl<P> Default for Directory<P> {
             files: Files::default(),
             peers: Slab::default(),
             numbers_of: Lists::default(),
-            keys_of: Lists::default(),
             new_names: None,
         }
     }
@@ -255,10 +264,6 @@ impl<P> Directory<P> {
         self.note(key);
         let replaced = self.files.add(key, session, Arc::clone(file), place);
         self.use_peer((place, is_new), replaced);
-        if replaced.is_none() {
-            let files = &self.files;
-            self.keys_of.added(session, key.clone(), place, |key| files.holds(key, session));
-        }
         replaced.map(|_| Was::File)
     }
 
@@ -283,7 +288,7 @@ impl<P> Directory<P> {
     fn place_of(&mut self, session: SessionId, peer: &Arc<P>) -> (u32, bool) {
         let is_there = |place: &u32| self.peers.get(*place).is_some_and(|known| Arc::ptr_eq(known, peer));
         let numbered = self.numbers_of.last_peer(session).filter(is_there);
-        match numbered.or_else(|| self.keys_of.last_peer(session).filter(is_there)) {
+        match numbered.or_else(|| self.files.last_peer(session).filter(is_there)) {
             Some(place) => (place, false),
             None => (self.peers.insert(Arc::clone(peer)), true),
         }
@@ -306,12 +311,9 @@ impl<P> Directory<P> {
     pub fn remove(&mut self, session: SessionId, key: &Key) -> Option<Was> {
         let (was, place) = self.take_out(session, key)?;
         self.peers.release(place);
-        let Self { numbers, files, numbers_of, keys_of, .. } = self;
-        match key {
-            Key::Rfc(_) => numbers_of.removed(session, |number| numbers.holds(*number, session)),
-            Key::Name(_) | Key::Leaf { .. } | Key::Hash(_) => {
-                keys_of.removed(session, |key| files.holds(key, session));
-            }
+        if let Key::Rfc(_) = key {
+            let Self { numbers, numbers_of, .. } = self;
+            numbers_of.removed(session, |number| numbers.holds(*number, session));
         }
         Some(was)
     }
@@ -334,12 +336,13 @@ impl<P> Directory<P> {
                 self.peers.release(place);
             }
         }
-        for key in self.keys_of.take(session) {
-            if let Some(place) = self.files.remove(&key, session) {
-                self.note(&key);
-                self.peers.release(place);
+        let Self { files, peers, new_names, .. } = self;
+        files.remove_session(session, |filed| {
+            if let (Some(names), KeyRef::Name(name)) = (&mut *new_names, filed.key()) {
+                names.push(Arc::clone(name));
             }
-        }
+            peers.release(filed.peer);
+        });
         before.saturating_sub(self.len())
     }
 
@@ -360,7 +363,8 @@ impl<P> Directory<P> {
 
     /// What names each record of a session: numbers of titles and names of files. Some may have no record any more.
     pub fn named(&self, session: SessionId) -> impl Iterator<Item = Key> {
-        let names = self.keys_of.keys(session).iter().filter(|key| matches!(key, Key::Name(_))).cloned();
+        let keys = self.files.of_session(session).map(|filed| filed.key().to_key());
+        let names = keys.filter(|key| matches!(key, Key::Name(_)));
         self.numbers_of.keys(session).iter().map(|number| Key::Rfc(*number)).chain(names)
     }
 
@@ -402,6 +406,12 @@ impl<P> Directory<P> {
         NumberRun { directory: self, rows: self.numbers.rows_after(after) }
     }
 
+    /// Who holds a number, without those up to and including this session, and all that comes behind: found and not looked at yet.
+    #[inline]
+    pub fn run_from(&self, number: RfcNumber, after: SessionId) -> NumberRun<'_, P> {
+        NumberRun { directory: self, rows: self.numbers.rows_after((Some(number), after)) }
+    }
+
     /// Whether any record has a name.
     pub fn has_names(&self) -> bool {
         self.files.has_names()
@@ -410,11 +420,10 @@ impl<P> Directory<P> {
     /// The peer of one of a session's records.
     pub fn peer_of(&self, session: SessionId) -> Option<&Arc<P>> {
         let before = SessionId(session.0.saturating_sub(1));
-        let numbers = self.numbers_of.keys_of(session);
+        let numbers = self.numbers_of.keys(session).iter();
         let numbered = numbers.filter_map(|number| self.numbered(*number, before).next());
-        let keys = self.keys_of.keys_of(session);
-        let named = keys.filter_map(|key| self.holders_after(key, Some(&(key.clone(), before))).next());
-        numbered.chain(named).find(|record| record.session == session).map(|record| record.peer)
+        let numbered = numbered.filter(|record| record.session == session).map(|record| record.peer);
+        numbered.chain(self.files.of_session(session).filter_map(|filed| self.peers.get(filed.peer))).next()
     }
 
     #[inline]
@@ -434,6 +443,10 @@ impl<P> Directory<P> {
     }
 }
 
+/// Where the title of a row is kept, as long as nothing changes.
+#[derive(Debug, Clone, Copy)]
+pub struct TitlePlace(Place);
+
 /// Records by number, one after the other.
 #[derive(Debug)]
 pub struct NumberRun<'a, P> {
@@ -445,6 +458,18 @@ impl<P> NumberRun<'_, P> {
     /// The number of the next one.
     pub fn number(&self) -> Option<RfcNumber> {
         RfcNumber::new(self.rows.peek()?.0.number)
+    }
+
+    /// Looks at the next row: gives where its title is kept.
+    #[inline]
+    pub fn look(&self) -> Option<TitlePlace> {
+        self.rows.peek().map(|(_, entry)| TitlePlace(entry.said))
+    }
+
+    /// Looks at the beginning of a title that [`Self::look`] gave: its length.
+    #[inline]
+    pub fn look_at_title(&self, place: Option<TitlePlace>) -> usize {
+        place.map_or(0, |TitlePlace(said)| self.directory.numbers.title_length(said))
     }
 
     /// Shows records up to this number, or until the visitor has enough: with the place of the last one then. Most of a LIST's time is

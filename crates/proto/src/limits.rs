@@ -171,7 +171,7 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 256;
 /// Bytes that the index takes from a connection at once.
 pub const INDEX_READ: usize = 16 * 1024;
 /// Bytes of answers that the index holds for one connection.
-pub const INDEX_ANSWERS_HELD: usize = 32 * 1024;
+pub const INDEX_ANSWERS_HELD: usize = 56 * 1024;
 /// Requests of one connection after which the others get a turn.
 pub const INDEX_TURN: usize = 64;
 /// Claimed names that are looked up at once.

@@ -75,5 +75,6 @@ fn put_in(server: &Server, kind: Kind, records: u32) -> anyhow::Result<Load> {
     });
     let mut load = Load::connect(server.address, talks)?;
     load.fill()?;
+    server.when_idle()?;
     Ok(load)
 }

@@ -13,6 +13,10 @@ use super::pin;
 
 /// The longest start of a server.
 const START: Duration = Duration::from_secs(20);
+/// Without a hundredth of a second of work in so long, a server has nothing to do.
+const IDLE_FOR: Duration = Duration::from_millis(250);
+/// A server that worked for so long after everything was said has failed.
+const IDLE_WITHIN: Duration = Duration::from_secs(120);
 /// How often a starting server is looked at.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -140,6 +144,20 @@ impl Server {
     /// The time that it has had on a core, user and system.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         cpu_of(self.child.id())
+    }
+
+    /// Waits until it has nothing more to do: after many ADDs an index goes on for a while to take them in for searching, which would
+    /// be counted as something else's time and memory.
+    pub(crate) fn when_idle(&self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        loop {
+            let before = self.cpu()?;
+            std::thread::sleep(IDLE_FOR);
+            if self.cpu()? == before {
+                return Ok(());
+            }
+            ensure!(started.elapsed() < IDLE_WITHIN, "the server does not come to rest");
+        }
     }
 
     /// Its resident memory in bytes.

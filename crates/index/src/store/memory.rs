@@ -9,6 +9,7 @@
 
 mod ranges;
 mod shards;
+mod together;
 mod twins;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use proto::wire::v11::watch::Scope;
 
 use self::shards::{SHARDS, spread};
 pub(super) use self::shards::{Shard, Shards, read, write};
+pub use self::together::{Holders, NUMBERS_AT_ONCE};
 use self::twins::Twins;
 use super::search::{Finder, Keeper};
 use super::watches::Watches;
@@ -62,7 +64,8 @@ pub struct MemoryStore {
 /// What a session has.
 #[derive(Debug, Default)]
 struct Held {
-    records: usize,
+    /// 32 bits, as every silent session has this.
+    records: u32,
     shards: u16,
     /// A content has one record, under one of the session's names; these are the other ones. A folder may have many copies of a
     /// file, and a peer with many copies is one source.
@@ -180,7 +183,7 @@ impl MemoryStore {
             return Ok(Applied::Added);
         }
         if admitted.is_ok() {
-            self.release(held, 1);
+            self.release(held);
         }
         Ok(Applied::Replaced)
     }
@@ -211,7 +214,7 @@ impl MemoryStore {
             let title = self.watched_title(&shard, session, &key).flatten();
             // A title counts by itself, a file once under its name.
             if shard.add_file(session, &key, file, peer) == Some(Was::Title) {
-                self.release(held, 1);
+                self.release(held);
             }
             self.tell_keeper(&shard);
             self.watches.tell(title, None);
@@ -268,7 +271,7 @@ impl MemoryStore {
     fn remove_file(&self, session: SessionId, held: &mut Held, name: &str) -> Applied {
         let Some(old) = self.record_of(session, name) else { return Applied::Absent };
         self.take_away(session, held, &old.0, &[]);
-        self.release(held, 1);
+        self.release(held);
         if self.watches.are_there() {
             self.watches.tell(Some(file_entry(session, old)), None);
         }
@@ -317,15 +320,15 @@ impl MemoryStore {
         self.watches.add(scope)
     }
 
-    fn release(&self, held: &mut Held, records: usize) {
-        held.records -= records;
-        self.records.fetch_sub(records, Ordering::Relaxed);
+    fn release(&self, held: &mut Held) {
+        held.records -= 1;
+        self.records.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Counts one record more, if there may be one more.
     fn admit(&self, held: &mut Held) -> Result<(), StoreError> {
         let Quotas { per_session, total } = self.quotas;
-        if held.records >= per_session {
+        if held.records as usize >= per_session || held.records == u32::MAX {
             return Err(StoreError::SessionFull { max: per_session });
         }
         let one_more = |records| (records < total).then_some(records + 1);
@@ -350,9 +353,10 @@ impl MemoryStore {
             }
         }
         gone.into_iter().for_each(|entry| self.watches.tell(Some(entry), None));
-        self.records.fetch_sub(held.records, Ordering::Relaxed);
+        let records = held.records as usize;
+        self.records.fetch_sub(records, Ordering::Relaxed);
         self.open_sessions.fetch_sub(1, Ordering::Relaxed);
-        held.records
+        records
     }
 
     /// See [`super::Store::visit`].
@@ -366,17 +370,14 @@ impl MemoryStore {
         }
     }
 
-    /// Shows who holds a number until the visitor has enough, and says whether there are more then: [`Self::visit`] for what is asked
-    /// most.
-    #[inline]
-    pub fn visit_number(
+    /// Shows for each of some numbers who holds it, until the visitor wants no more: [`Self::visit`] for what is asked most. At most
+    /// [`NUMBERS_AT_ONCE`].
+    pub fn visit_numbers(
         &self,
-        number: RfcNumber,
-        mut visitor: impl FnMut(&Record<'_, Peer>) -> ControlFlow<()>,
-    ) -> bool {
-        let shard = self.shards.numbered(number);
-        let mut records = shard.numbered(number, SessionId(0));
-        records.any(|record| visitor(&record).is_break()) && records.next().is_some()
+        numbers: &[RfcNumber],
+        visitor: impl FnMut(usize, &mut Holders<'_>) -> ControlFlow<()>,
+    ) {
+        together::visit(&self.shards, numbers, visitor);
     }
 
     pub(super) fn sessions(&self, after: SessionId, limit: usize) -> Vec<(SessionId, usize, Arc<Peer>)> {
@@ -384,7 +385,7 @@ impl MemoryStore {
         for sessions in &self.sessions {
             let sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
             let later = sessions.iter().filter(|(id, held)| **id > after && held.records > 0);
-            first.extend(later.map(|(id, held)| (*id, held.records, held.shards)));
+            first.extend(later.map(|(id, held)| (*id, held.records as usize, held.shards)));
             first.sort_unstable();
             first.truncate(limit);
         }

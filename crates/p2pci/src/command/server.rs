@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use index::server::{Server, Settings};
 use index::status::Status;
 use index::store::{MemoryStore, Quotas, Store};
-use net::accept::{AcceptObserver, Incoming, Policy};
+use net::accept::{AcceptObserver, Incoming, Policy, Serving};
 use net::descriptors::raise_open_file_limit;
 use net::interfaces::{host_name, reachable_addresses};
 use net::listen::{ListenSpec, Listeners, PortChoice};
@@ -80,7 +80,7 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     let tls_only = tls.as_ref().is_some_and(|tls| tls.only);
     let handler = handler(server.clone(), site, tls_only, Arc::clone(&log), stop.clone());
     let policy = Policy { tls: tls.map(|tls| tls.acceptor), ..policy(&args) };
-    let serving = tokio::spawn(net::accept::serve(listeners, policy, accepting, handler, stop));
+    let serving = tokio::spawn(net::accept::serve_boxed(listeners, policy, accepting, handler, stop));
     watch(&server, &log, end).await;
     log.stopping();
     stopper.stop();
@@ -158,7 +158,7 @@ fn handler(
     tls_only: bool,
     log: Arc<ServerLog>,
     stop: StopSignal,
-) -> impl Fn(Incoming) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Clone + Send + Sync + 'static {
+) -> impl Fn(Incoming) -> Serving + Clone + Send + Sync + 'static {
     move |incoming| {
         let (server, stop) = (server.clone(), stop.clone());
         let plain_text = tls_only && !incoming.stream.is_secure();

@@ -1,73 +1,114 @@
 //! Records by the other keys of a file: its name, the last part of its name, its content.
+//!
+//! A record is a row that points to its file and says under which of the file's keys it stands. What is ordered, and what a session's
+//! list holds, are numbers of rows; keys are read from the files. So a key costs four bytes in an order, four in a list, and
+//! nothing for itself. See `docs/decisions/0016-files-by-number-of-row.md`.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::filed::{Filed, FiledRows, Kind};
+use super::listed::Lists;
+use super::order::Order;
 use super::{Cursor, Found, Key, KeyRef, SaidRef, SessionId};
-use crate::value::digest::Digest;
 use crate::wire::v11::body::File;
 
 /// All of them, in order within each kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Files {
-    names: Map<Arc<str>>,
-    leaves: Map<Leaf>,
-    hashes: Map<Digest>,
+    rows: FiledRows,
+    names: Order,
+    leaves: Order,
+    hashes: Order,
+    rows_of: Lists<u32>,
 }
 
-/// The last part of a name, and the name.
-type Leaf = (Arc<str>, Arc<str>);
+impl Default for Files {
+    fn default() -> Self {
+        let (names, leaves, hashes) = (Order::default(), Order::default(), Order::default());
+        Self { rows: FiledRows::default(), names, leaves, hashes, rows_of: Lists::default() }
+    }
+}
 
-type Map<K> = BTreeMap<(K, SessionId), Filed>;
-
-/// A file, and the place of the peer that has it.
-#[derive(Debug)]
-struct Filed {
-    file: Arc<File>,
-    peer: u32,
+/// How a row stands to a place.
+fn compare(rows: &FiledRows, row: u32, place: (KeyRef<'_>, SessionId)) -> Ordering {
+    // Every row in an order is there.
+    rows.get(row).map_or(Ordering::Less, |filed| (filed.key(), filed.session).cmp(&place))
 }
 
 impl Files {
-    /// Adds or replaces; gives the place of the peer of what was replaced. A number is no key here.
-    pub(super) fn add(&mut self, key: &Key, session: SessionId, file: Arc<File>, peer: u32) -> Option<u32> {
-        let filed = Filed { file, peer };
-        match key {
-            Key::Rfc(_) => None,
-            Key::Name(name) => self.names.insert((Arc::clone(name), session), filed),
-            Key::Leaf { leaf, name } => {
-                self.leaves.insert(((Arc::clone(leaf), Arc::clone(name)), session), filed)
-            }
-            Key::Hash(hash) => self.hashes.insert((*hash, session), filed),
+    fn order(&self, kind: Kind) -> &Order {
+        match kind {
+            Kind::Name => &self.names,
+            Kind::Leaf => &self.leaves,
+            Kind::Hash => &self.hashes,
         }
-        .map(|replaced| replaced.peer)
     }
 
-    pub(super) fn remove(&mut self, key: &Key, session: SessionId) -> Option<u32> {
-        match key {
-            Key::Rfc(_) => None,
-            Key::Name(name) => self.names.remove(&(Arc::clone(name), session)),
-            Key::Leaf { leaf, name } => self.leaves.remove(&((Arc::clone(leaf), Arc::clone(name)), session)),
-            Key::Hash(hash) => self.hashes.remove(&(*hash, session)),
+    fn order_mut(&mut self, kind: Kind) -> &mut Order {
+        match kind {
+            Kind::Name => &mut self.names,
+            Kind::Leaf => &mut self.leaves,
+            Kind::Hash => &mut self.hashes,
         }
-        .map(|removed| removed.peer)
+    }
+
+    /// Adds or replaces; gives the place of the peer of what was replaced. A number is no key here, and a key must be one of the file's.
+    pub(super) fn add(&mut self, key: &Key, session: SessionId, file: Arc<File>, peer: u32) -> Option<u32> {
+        let kind = Kind::of(key)?;
+        let (rows, place) = (&self.rows, (key.as_ref(), session));
+        let (spot, there) = self.order(kind).find(|row| compare(rows, row, place));
+        let filed = Filed { file, session, peer, kind };
+        if let Some(row) = there {
+            return self.rows.replace(row, filed).map(|old| old.peer);
+        }
+        let row = self.rows.insert(filed);
+        self.order_mut(kind).insert(spot, row);
+        let rows = &self.rows;
+        self.rows_of.added(session, row, peer, |row| rows.belongs_to(*row, session));
+        None
+    }
+
+    /// Gives the place of the peer of what was removed.
+    pub(super) fn remove(&mut self, key: &Key, session: SessionId) -> Option<u32> {
+        let removed = self.take_out((key.as_ref(), session))?;
+        let rows = &self.rows;
+        self.rows_of.removed(session, |row| rows.belongs_to(*row, session));
+        Some(removed.peer)
+    }
+
+    fn take_out(&mut self, place: (KeyRef<'_>, SessionId)) -> Option<Filed> {
+        let (kind, rows) = (Kind::of_ref(place.0)?, &self.rows);
+        let (spot, there) = self.order(kind).find(|row| compare(rows, row, place));
+        let row = there?;
+        self.order_mut(kind).remove(spot);
+        self.rows.remove(row)
+    }
+
+    /// Removes all rows of a session, and shows each.
+    pub(super) fn remove_session(&mut self, session: SessionId, mut removed: impl FnMut(&Filed)) {
+        let mut rows = self.rows_of.take(session);
+        // One that was taken out and used again by the same session is there twice.
+        rows.sort_unstable();
+        rows.dedup();
+        for row in rows {
+            let Some(filed) = self.rows.get(row).filter(|filed| filed.session == session).cloned() else {
+                continue;
+            };
+            if self.take_out((filed.key(), session)).is_some() {
+                removed(&filed);
+            }
+        }
     }
 
     fn filed(&self, key: &Key, session: SessionId) -> Option<&Filed> {
-        match key {
-            Key::Rfc(_) => None,
-            Key::Name(name) => self.names.get(&(Arc::clone(name), session)),
-            Key::Leaf { leaf, name } => self.leaves.get(&((Arc::clone(leaf), Arc::clone(name)), session)),
-            Key::Hash(hash) => self.hashes.get(&(*hash, session)),
-        }
+        let place = (key.as_ref(), session);
+        let (_, there) = self.order(Kind::of(key)?).find(|row| compare(&self.rows, row, place));
+        self.rows.get(there?)
     }
 
     pub(super) fn get(&self, key: &Key, session: SessionId) -> Option<&Arc<File>> {
         self.filed(key, session).map(|filed| &filed.file)
-    }
-
-    pub(super) fn holds(&self, key: &Key, session: SessionId) -> bool {
-        self.filed(key, session).is_some()
     }
 
     /// Who holds a key, from the first or from after a cursor.
@@ -77,25 +118,61 @@ impl Files {
         after: Option<&Cursor>,
     ) -> impl Iterator<Item = Found<'a>> + use<'a> {
         // Numbers begin at 1, so this is before every record of the key.
-        let cursor = after.cloned().unwrap_or_else(|| (key.clone(), SessionId(0)));
-        let names = matches!(key, Key::Name(_)).then(|| names(&self.names, Some(&cursor)));
-        let leaves = matches!(key, Key::Leaf { .. }).then(|| leaves(&self.leaves, Some(&cursor)));
-        let hashes = matches!(key, Key::Hash(_)).then(|| hashes(&self.hashes, Some(&cursor)));
-        let all = names.into_iter().flatten().chain(leaves.into_iter().flatten());
-        all.chain(hashes.into_iter().flatten()).take_while(move |found| found.key.is_found_by(key))
+        let place = after.map_or((key.as_ref(), SessionId(0)), |(key, session)| (key.as_ref(), *session));
+        let kind = Kind::of(key);
+        let found = kind.map(|kind| self.found(kind, Some(place)));
+        found.into_iter().flatten().take_while(move |found| found.key.is_found_by(key))
     }
 
     /// Records in order, numbers left out.
-    pub(super) fn after(&self, after: Option<&Cursor>) -> impl Iterator<Item = Found<'_>> {
-        names(&self.names, after).chain(leaves(&self.leaves, after)).chain(hashes(&self.hashes, after))
+    pub(super) fn after(&self, after: Option<&Cursor>) -> impl Iterator<Item = Found<'_>> + use<'_> {
+        let place = after.map(|(key, session)| (key.as_ref(), *session));
+        let [names, leaves, hashes] =
+            [Kind::Name, Kind::Leaf, Kind::Hash].map(|kind| self.found(kind, place));
+        names.chain(leaves).chain(hashes)
+    }
+
+    /// Everything of one kind behind a place. A place of another kind is before all or behind all.
+    fn found<'a>(
+        &'a self,
+        kind: Kind,
+        place: Option<(KeyRef<'_>, SessionId)>,
+    ) -> impl Iterator<Item = Found<'a>> + use<'a> {
+        let order = self.order(kind);
+        let (spot, _) = order.find(|row| match place {
+            // What stands at the place itself is not behind it.
+            Some(place) => compare(&self.rows, row, place).then(Ordering::Less),
+            None => Ordering::Greater,
+        });
+        order.from(spot).filter_map(|row| {
+            let filed = self.rows.get(row)?;
+            let Filed { file, session, peer, .. } = filed;
+            Some(Found { key: filed.key(), session: *session, said: SaidRef::File(file), place: *peer })
+        })
+    }
+
+    /// Where the peer of the session's last record was kept; it may be another's place by now.
+    pub(super) fn last_peer(&self, session: SessionId) -> Option<u32> {
+        self.rows_of.last_peer(session)
+    }
+
+    /// A session's records of a kind.
+    pub(super) fn of_session(&self, session: SessionId) -> impl Iterator<Item = &Filed> {
+        let rows = self.rows_of.keys(session).iter().filter_map(|row| self.rows.get(*row));
+        rows.filter(move |filed| filed.session == session)
     }
 
     pub(super) fn has_names(&self) -> bool {
-        !self.names.is_empty()
+        self.names.len() > 0
     }
 
     pub(super) fn len(&self) -> usize {
-        self.names.len().saturating_add(self.leaves.len()).saturating_add(self.hashes.len())
+        self.rows.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn sessions(&self) -> usize {
+        self.rows_of.sessions()
     }
 }
 
@@ -106,56 +183,13 @@ impl KeyRef<'_> {
             (Self::Rfc(own), Key::Rfc(other)) => own == other,
             (Self::Name(own), Key::Name(other)) => *own == other,
             (Self::Leaf { leaf: own, name: _ }, Key::Leaf { leaf: other, name }) if name.is_empty() => {
-                *own == other
+                **own == **other
             }
             (Self::Leaf { leaf, name: own }, Key::Leaf { leaf: looked_for, name: other }) => {
-                *leaf == looked_for && *own == other
+                **leaf == **looked_for && *own == other
             }
             (Self::Hash(own), Key::Hash(other)) => *own == other,
             _ => false,
         }
     }
-}
-
-fn names<'a>(map: &'a Map<Arc<str>>, after: Option<&Cursor>) -> impl Iterator<Item = Found<'a>> + use<'a> {
-    let first = match after {
-        None | Some((Key::Rfc(_), _)) => Some(Bound::Unbounded),
-        Some((Key::Name(name), session)) => Some(Bound::Excluded((Arc::clone(name), *session))),
-        Some((Key::Leaf { .. } | Key::Hash(_), _)) => None,
-    };
-    found(map, first, KeyRef::Name)
-}
-
-fn leaves<'a>(map: &'a Map<Leaf>, after: Option<&Cursor>) -> impl Iterator<Item = Found<'a>> + use<'a> {
-    let first = match after {
-        None | Some((Key::Rfc(_) | Key::Name(_), _)) => Some(Bound::Unbounded),
-        Some((Key::Leaf { leaf, name }, session)) => {
-            Some(Bound::Excluded(((Arc::clone(leaf), Arc::clone(name)), *session)))
-        }
-        Some((Key::Hash(_), _)) => None,
-    };
-    found(map, first, |(leaf, name)| KeyRef::Leaf { leaf, name })
-}
-
-fn hashes<'a>(map: &'a Map<Digest>, after: Option<&Cursor>) -> impl Iterator<Item = Found<'a>> + use<'a> {
-    let first = match after {
-        Some((Key::Hash(hash), session)) => Bound::Excluded((*hash, *session)),
-        _ => Bound::Unbounded,
-    };
-    found(map, Some(first), KeyRef::Hash)
-}
-
-/// Everything of one kind from a bound on; without one, nothing.
-fn found<'a, K: Ord>(
-    map: &'a Map<K>,
-    first: Option<Bound<(K, SessionId)>>,
-    key: impl Fn(&'a K) -> KeyRef<'a>,
-) -> impl Iterator<Item = Found<'a>> {
-    let records = first.map(|first| map.range((first, Bound::Unbounded)));
-    records.into_iter().flatten().map(move |((name, session), filed)| Found {
-        key: key(name),
-        session: *session,
-        said: SaidRef::File(&filed.file),
-        place: filed.peer,
-    })
 }

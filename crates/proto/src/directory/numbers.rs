@@ -199,6 +199,15 @@ impl Numbers {
         number.map_or_else(|| self.rows.all(), |number| self.rows.from(At::new(number, next(session))))
     }
 
+    /// 0 for the place of a file.
+    #[inline]
+    pub(super) fn title_length(&self, place: Place) -> usize {
+        match place.was() {
+            Was::Title => self.titles.get(place.0).map_or(0, |title| title.as_bytes().len()),
+            Was::File => 0,
+        }
+    }
+
     #[inline]
     pub(super) fn found(&self, (at, entry): (At, Entry)) -> Option<Found<'_>> {
         let key = KeyRef::Rfc(RfcNumber::new(at.number)?);

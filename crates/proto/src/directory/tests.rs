@@ -249,7 +249,7 @@ proptest! {
         for session in 1..5 {
             directory.remove_session(SessionId(session));
         }
-        let lists = directory.numbers_of.sessions() + directory.keys_of.sessions();
+        let lists = directory.numbers_of.sessions() + directory.files.sessions();
         prop_assert!(directory.is_empty() && lists == 0 && directory.peers.len() == 0);
     }
 }

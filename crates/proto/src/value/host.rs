@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::sync::Arc;
 
 use super::digest::Digest;
 use super::number::Port;
@@ -51,7 +50,7 @@ impl fmt::Display for Host<'_> {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PeerAddr {
     /// `host port`
-    text: Arc<str>,
+    text: Box<str>,
     /// Of the host: at most 255.
     host_bytes: u8,
     port: Port,

@@ -25,6 +25,7 @@ pub(super) fn rows(programs: &Programs, effort: Effort) -> anyhow::Result<()> {
             (talk::add(kind, peer as usize), row)
         });
         let _joined = join(server.address, talks)?;
+        server.when_idle()?;
         let reached = server.resident()?.saturating_sub(before) as f64 / f64::from(peers);
         let name = format!("memory of an idle peer with one record, {}", kind.name());
         let remark = format!("resident; {peers} connections from {FIRST_NUMBER} on, each with one file");

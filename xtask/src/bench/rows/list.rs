@@ -31,6 +31,7 @@ pub(super) fn rows(programs: &Programs, effort: Effort) -> anyhow::Result<()> {
     });
     let mut load = Load::connect(server.address, talks)?;
     load.fill()?;
+    server.when_idle()?;
     let (mut firsts, mut rates, mut bytes) = (Vec::new(), Vec::new(), 0);
     for _ in 0..effort.rounds {
         let read = read_all(&server, records)?;

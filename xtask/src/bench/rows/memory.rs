@@ -12,6 +12,8 @@ use crate::bench::report::{self, Row, Target};
 use crate::bench::server::{Kind, Programs, Server};
 use crate::bench::talk;
 
+/// What searching takes is a row of its own: `bench index search`.
+const WITHOUT_SEARCH: &[&str] = &["--no-search"];
 /// The longest answer.
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -41,7 +43,11 @@ pub(super) fn rows(programs: &Programs, effort: Effort, records: Option<u32>) ->
         let all = Shape { files: records / 10, holders: 10, per_peer: (records / 1000).max(1) };
         let grown = grown(programs, all)?;
         let reached = grown / 1e6;
-        let remark = format!("{:.1} B a record, over {} connections", grown / f64::from(all.records()), 1000);
+        let remark = format!(
+            "{:.1} B a record, without search; over {} connections",
+            grown / f64::from(all.records()),
+            1000
+        );
         let name = format!("memory in all, {} records, {} files x 10 peers", all.records(), all.files);
         report::row(&Row { name, reached, unit: "MB", target: Target::AtMost(900.0), remark });
     }
@@ -50,14 +56,15 @@ pub(super) fn rows(programs: &Programs, effort: Effort, records: Option<u32>) ->
 
 fn each(programs: &Programs, name: &str, shape: Shape, target: Target) -> anyhow::Result<()> {
     let reached = grown(programs, shape)? / f64::from(shape.records());
-    let remark = format!("resident; {} connections, title of 40 B", shape.records() / shape.per_peer);
+    let remark =
+        format!("resident, without search; {} connections, title of 40 B", shape.records() / shape.per_peer);
     report::row(&Row { name: name.into(), reached, unit: "B", target, remark });
     Ok(())
 }
 
 /// How many bytes a server grows by these records. The connections are counted too, as they are needed.
 fn grown(programs: &Programs, shape: Shape) -> anyhow::Result<f64> {
-    let server = Server::start(Kind::Index, programs)?;
+    let server = Server::start_with(Kind::Index, programs, WITHOUT_SEARCH)?;
     // What the process sets up once, for the first connections, is no record's.
     drop(put_in(&server, Kind::Index, 1000)?);
     let before = server.resident()?;
@@ -68,6 +75,7 @@ fn grown(programs: &Programs, shape: Shape) -> anyhow::Result<f64> {
     });
     let mut load = Load::connect(server.address, talks)?;
     load.fill()?;
+    server.when_idle()?;
     Ok(server.resident()?.saturating_sub(before) as f64)
 }
 
@@ -78,7 +86,7 @@ const FILES_AT_ONCE: u32 = 2_500;
 /// Files of 1.1, each with one source: a hash, a size, a time and a path of 40 bytes.
 fn files(programs: &Programs, effort: Effort) -> anyhow::Result<()> {
     let (files, per_peer) = (1_000_000 / effort.divisor, FILES_PER_PEER / effort.divisor);
-    let server = Server::start(Kind::Index, programs)?;
+    let server = Server::start_with(Kind::Index, programs, WITHOUT_SEARCH)?;
     drop(put_in(&server, Kind::Index, 1000)?);
     let before = server.resident()?;
     let mut random = fastrand::Rng::with_seed(7);
@@ -92,9 +100,10 @@ fn files(programs: &Programs, effort: Effort) -> anyhow::Result<()> {
         }
         peers.push(stream);
     }
+    server.when_idle()?;
     let reached = server.resident()?.saturating_sub(before) as f64 / f64::from(files);
     let name = "memory of a file of 1.1 with one source".into();
-    let remark = format!("resident; {files} files of {} peers, path of 40 B", peers.len());
+    let remark = format!("resident, without search; {files} files of {} peers, path of 40 B", peers.len());
     report::row(&Row { name, reached, unit: "B", target: Target::AtMost(240.0), remark });
     Ok(())
 }

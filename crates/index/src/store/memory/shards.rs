@@ -62,17 +62,17 @@ impl Shards {
         }
     }
 
+    /// The shard at a place.
+    pub(super) fn at(&self, place: usize) -> &RwLock<Shard> {
+        &self.each[place]
+    }
+
+    /// Which shard a number is in.
     #[inline]
-    fn of_number(&self, number: RfcNumber) -> usize {
+    pub(super) fn of_number(&self, number: RfcNumber) -> usize {
         // The highest bits of the product, on which all bits of the number have a say.
         let block = u64::from(number.get() >> BLOCK_BITS);
         spread(block.wrapping_mul(self.spread_by) >> (u64::BITS - SHARD_BITS))
-    }
-
-    /// The shard of a number.
-    #[inline]
-    pub(super) fn numbered(&self, number: RfcNumber) -> RwLockReadGuard<'_, Shard> {
-        read(&self.each[self.of_number(number)])
     }
 
     /// The shard of a key.
