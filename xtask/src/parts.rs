@@ -40,6 +40,10 @@ const PARTS: &[Part] = &[
     Part { command: "pip3", package: "python3-pip", why: "the program that tries the API" },
 ];
 
+/// Commands that only measurements need. They are unpacked, never installed: this one's package would start it as a service.
+const BENCH_PARTS: &[Part] =
+    &[Part { command: "opentracker", package: "opentracker", why: "the measurements of swarms" }];
+
 /// The bound for each command of the package manager; a slow mirror needs most of it.
 const PACKAGE_LIMIT: Duration = Duration::from_secs(180);
 
@@ -117,6 +121,18 @@ pub(crate) fn find(command: &str, folder: &Path) -> Option<PathBuf> {
     search_path(folder).into_iter().map(|folder| folder.join(command)).find(|path| path.is_file())
 }
 
+/// The same, and where there is none it is fetched and unpacked under `target/parts`; to be run with [`environment`].
+pub(crate) fn provide(command: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(found) = find(command, folder) {
+        return Ok(found);
+    }
+    let part = PARTS.iter().chain(BENCH_PARTS).find(|part| part.command == command);
+    let part = part.with_context(|| format!("no package has {command}"))?;
+    println!("parts: unpacking {} under target/parts", part.package);
+    unpack(&[part], folder).with_context(|| format!("this machine has no {command}"))?;
+    find(command, folder).with_context(|| format!("the package {} has no {command}", part.package))
+}
+
 fn on_path(command: &str, search: &[PathBuf]) -> bool {
     search.iter().any(|folder| folder.join(command).is_file())
 }
@@ -128,7 +144,8 @@ fn search_path(folder: &Path) -> Vec<PathBuf> {
     std::env::split_paths(&own).chain(ADMIN_FOLDERS.map(PathBuf::from)).chain(unpacked).collect()
 }
 
-fn environment(folder: &Path) -> anyhow::Result<Vec<(&'static str, OsString)>> {
+/// Where fetched commands and their libraries are, for the processes that use them.
+pub(crate) fn environment(folder: &Path) -> anyhow::Result<Vec<(&'static str, OsString)>> {
     let path =
         std::env::join_paths(search_path(folder)).context("PATH cannot be extended by the parts' folder")?;
     let mut variables = vec![("PATH", path)];
@@ -266,6 +283,16 @@ mod tests {
         fs::create_dir_all(folder.path().join("usr/lib/other")).unwrap();
         assert_eq!(library_folders(folder.path()), [libraries]);
         assert!(environment(folder.path()).unwrap().iter().any(|(name, _)| *name == "LD_LIBRARY_PATH"));
+    }
+
+    #[test]
+    fn a_command_of_no_package_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = provide("no-such-part", folder.path()).unwrap_err().to_string();
+        assert_eq!(refused, "no package has no-such-part");
+        fs::create_dir(folder.path().join("bin")).unwrap();
+        fs::write(folder.path().join("bin/no-such-part"), "").unwrap();
+        assert_eq!(provide("no-such-part", folder.path()).unwrap(), folder.path().join("bin/no-such-part"));
     }
 
     #[test]

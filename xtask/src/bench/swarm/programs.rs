@@ -10,6 +10,7 @@ use anyhow::{Context, bail, ensure};
 
 use super::net::Net;
 use super::torrent;
+use crate::parts;
 
 /// What the file is called.
 const NAME: &str = "film.bin";
@@ -100,8 +101,15 @@ impl Place {
         Ok(File::create(self.folder.join(format!("{name}.log")))?.into())
     }
 
-    fn part(&self, name: &str) -> anyhow::Result<PathBuf> {
-        crate::parts::find(name, &self.parts).with_context(|| format!("this machine has no {name}"))
+    /// A program of somebody else, on one of the hosts, or on the hub.
+    fn other(&self, net: &Net, host: Option<usize>, name: &str) -> anyhow::Result<Command> {
+        let program = parts::provide(name, &self.parts)?;
+        let mut command = match host {
+            Some(host) => net.on(host, &program),
+            None => net.on_the_hub(&program),
+        };
+        command.envs(parts::environment(&self.parts)?);
+        Ok(command)
     }
 
     /// The file that a downloader has when it is done, and whether it is there.
@@ -171,7 +179,7 @@ impl Place {
                         self.seeds().display()
                     ),
                 )?;
-                let mut nginx = net.on(seeds[0], &self.part("nginx")?);
+                let mut nginx = self.other(net, Some(seeds[0]), "nginx")?;
                 running.start(nginx.arg("-c").arg(&config).stderr(self.log("nginx")?))?;
                 wait("nginx", START, || self.folder.join("nginx.pid").exists())?;
             }
@@ -191,7 +199,7 @@ impl Place {
             torrent::write(&self.seeds().join(NAME), &format!("http://{hub}:6969/announce"), &torrent)?;
         let list = self.folder.join("whitelist");
         fs::write(&list, format!("{hash}\n"))?;
-        let mut tracker = net.on_the_hub(&self.part("opentracker")?);
+        let mut tracker = self.other(net, None, "opentracker")?;
         tracker
             .args(["-i", hub, "-p", "6969", "-P", "6969"])
             .arg("-d")
@@ -213,7 +221,7 @@ impl Place {
     }
 
     fn aria2(&self, net: &Net, host: usize, folder: &Path) -> anyhow::Result<Command> {
-        let mut aria2 = net.on(host, &self.part("aria2c")?);
+        let mut aria2 = self.other(net, Some(host), "aria2c")?;
         aria2.arg("--dir").arg(folder).args([
             "--no-conf=true",
             "--enable-dht=false",
@@ -238,6 +246,8 @@ impl Place {
         match system {
             System::P2pci => {
                 let mut get = net.on(host, &self.p2pci);
+                // No receipts for the shares of whoever measures.
+                get.env("XDG_CACHE_HOME", self.folder.join("caches"));
                 get.args(["get", NAME, "--seed-time", "forever", "--json", "--server"]);
                 get.arg(Net::hub_address().to_string()).arg("-o").arg(folder.join(NAME));
                 let log = self.log(&format!("get{host}"))?;

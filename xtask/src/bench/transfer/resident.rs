@@ -1,7 +1,7 @@
 //! Memory of our own: what `share` and `get` hold while files travel, whatever their size.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -51,9 +51,7 @@ fn sharing(world: &World, peers: &Peers) -> anyhow::Result<u64> {
 /// The most that `get` holds.
 fn getting(world: &World, peers: &Peers) -> anyhow::Result<u64> {
     let copy = world.memory().join("copy");
-    let mut command = Command::new(world.p2pci());
-    command.args(["get", &peers.hash, "--server", &peers.address, "-o"]).arg(&copy);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    let mut child = world.getter(peers, &copy).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
     let mut most = 0;
     let status = loop {
         // It reads as nothing once the process has ended.

@@ -31,7 +31,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(size: u64) -> anyhow::Result<Self> {
         let target = repository::metadata(&repository::root())?.target_directory;
-        let found = |command| parts::find(command, &target.join("parts"));
+        let found = |command| parts::provide(command, &target.join("parts")).ok();
         let (nginx, curl) = (found("nginx"), found("curl"));
         // The file and one copy of it; and as much again, so that nobody else suffers.
         let memory = Scratch::new(Path::new(MEMORY).join("p2pci-bench-transfer"))?.needs(size * 3)?;
@@ -122,9 +122,16 @@ impl World {
 
     /// `p2pci get` of the file, kept under this name: from the start of the process to its end.
     pub(super) fn get(&self, peers: &Peers, kept: &Path) -> anyhow::Result<Duration> {
+        self.timed(self.getter(peers, kept), kept, false)
+    }
+
+    /// The command that does it.
+    pub(super) fn getter(&self, peers: &Peers, kept: &Path) -> Command {
         let mut command = Command::new(self.p2pci());
         command.args(["get", &peers.hash, "--server", &peers.address, "-o"]).arg(kept);
-        self.timed(command, kept, false)
+        // No receipts for the shares of whoever measures.
+        command.env("XDG_CACHE_HOME", self.disk.path().join("caches"));
+        command
     }
 
     /// `curl` of the file from this server, synced. `None` where there is none.

@@ -11,8 +11,10 @@ use serde_json::json;
 
 use crate::out::{self, Out};
 
-const FILE: &str = "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
-const SOURCE: &str = "    {msg:24!} {binary_bytes} {binary_bytes_per_sec} {prefix}";
+/// What came and how fast stands at the right, so that it stays in its place however long the name is.
+const FILE: &str =
+    "{msg}  {wide_bar}  {percent:>3} % of {binary_total_bytes}  {binary_bytes_per_sec:>14}  {eta:>4} left";
+const SOURCE: &str = "    {msg:24!} {binary_bytes:>11}  {binary_bytes_per_sec:>14}  {prefix}";
 
 /// One transfer on the screen.
 pub(super) struct Display {
@@ -167,5 +169,5 @@ impl Bars {
 
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template);
-    style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=>-")
 }
