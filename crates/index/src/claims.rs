@@ -12,6 +12,7 @@ use std::time::Instant;
 use proto::limits::{
     RESOLVE, RESOLVED_FOR, RESOLVED_MAX, RESOLVES_AT_ONCE, RESOLVES_MAX, RESOLVES_PER_SESSION,
 };
+use proto::schedule::Tick;
 use proto::value::digest::Digest;
 use proto::value::host::{Host, PeerAddr};
 use proto::value::number::Port;
@@ -93,6 +94,14 @@ impl Others {
 
 fn new(host: Host<'_>, port: Port, tls: Option<Digest>, source: IpAddr) -> Arc<Peer> {
     Arc::new(Peer::new(PeerAddr::new(host, port).with_tls(tls), source))
+}
+
+impl Peers {
+    /// The session sends so many bytes a second to others.
+    pub(crate) fn set_sending(&self, rate: u64, now: Tick) {
+        let others = self.others.iter().flat_map(|others| &others.kept);
+        self.first.iter().chain(others).for_each(|peer| peer.set_sending(rate, now));
+    }
 }
 
 /// How a claim can be settled.

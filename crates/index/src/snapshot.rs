@@ -66,6 +66,8 @@ pub struct PeerRow {
     pub port: u16,
     /// How many records it has.
     pub records: usize,
+    /// Bytes a second that it says it sends to others; 0 also where it says nothing.
+    pub sending: u64,
 }
 
 impl Server {
@@ -99,12 +101,13 @@ impl Server {
     #[must_use]
     pub fn peers(&self, after: SessionId, limit: usize, requester: Requester) -> Vec<PeerRow> {
         let view = self.view_of(requester);
-        let held = self.store().sessions(after, limit);
+        let (held, now) = (self.store().sessions(after, limit), self.tick());
         let row = |(session, records, peer): (SessionId, usize, Arc<Peer>)| PeerRow {
             session,
             host: view.host(session, &peer),
             port: peer.claimed().port().get(),
             records,
+            sending: peer.sending(now),
         };
         held.into_iter().map(row).collect()
     }

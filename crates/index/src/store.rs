@@ -28,6 +28,9 @@ use proto::wire::refusal::Reason;
 use proto::wire::v11::body::File;
 use proto::wire::v11::watch::Scope;
 
+/// For so long what a peer says of its sending is shown: a few times as long as a peer lets pass between two words of it.
+const SENDING_HOLDS: Tick = 150;
+
 /// What the index keeps of a peer: one for each host and port that a session claims, shared by its records.
 #[derive(Debug)]
 pub struct Peer {
@@ -36,13 +39,21 @@ pub struct Peer {
     proven: AtomicBool,
     /// A [`Load`].
     load: AtomicU64,
+    /// What it said that it sends, in KiB a second, and when: 32 bits each.
+    sending: AtomicU64,
 }
 
 impl Peer {
     /// A peer whose claim nobody has looked at. `source` is where its connection comes from.
     #[must_use]
     pub fn new(claimed: PeerAddr, source: IpAddr) -> Self {
-        Self { claimed, source, proven: AtomicBool::new(false), load: AtomicU64::new(0) }
+        Self {
+            claimed,
+            source,
+            proven: AtomicBool::new(false),
+            load: AtomicU64::new(0),
+            sending: AtomicU64::new(0),
+        }
     }
 
     /// Where it says that its uploads are.
@@ -63,6 +74,19 @@ impl Peer {
     #[must_use]
     pub fn load(&self) -> Load {
         Load::from_bits(self.load.load(Ordering::Relaxed))
+    }
+
+    /// Bytes a second that it says it sends to others, as long as that is news.
+    #[must_use]
+    pub fn sending(&self, now: Tick) -> u64 {
+        let bits = self.sending.load(Ordering::Relaxed);
+        let (rate, said) = (bits >> 32, bits & u64::from(u32::MAX));
+        if u64::from(now).saturating_sub(said) <= u64::from(SENDING_HOLDS) { rate * 1024 } else { 0 }
+    }
+
+    pub(crate) fn set_sending(&self, rate: u64, now: Tick) {
+        let rate = rate.div_ceil(1024).min(u64::from(u32::MAX));
+        self.sending.store((rate << 32) | u64::from(now), Ordering::Relaxed);
     }
 
     /// A requester is sent to it.

@@ -117,9 +117,9 @@ impl Stream {
     }
 }
 
-/// Whether a file is on a file system without a disk, which also has no way to be asked what is in memory.
+/// Whether a file or a folder is on a file system without a disk, which also has no way to be asked what is in memory.
 #[must_use]
-pub fn lives_in_memory(file: &File) -> bool {
+pub fn lives_in_memory(file: impl std::os::fd::AsFd) -> bool {
     #[cfg(target_os = "linux")]
     {
         const TMPFS_MAGIC: u32 = 0x0102_1994;

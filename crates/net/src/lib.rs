@@ -9,6 +9,7 @@ pub mod accept;
 mod backoff;
 pub mod body;
 pub mod connect;
+pub mod deadline;
 pub mod descriptors;
 mod first;
 pub mod interfaces;

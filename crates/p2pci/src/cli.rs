@@ -281,6 +281,9 @@ pub struct Share {
     /// Show what is shared as pages, one for each folder, to browsers on the upload port
     #[arg(long, env = "P2PCI_BROWSE")]
     pub browse: bool,
+    /// Serve a page that shows what this peer shares and who takes it, on this address; without one on a free port of loopback
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:0", env = "P2PCI_WEB")]
+    pub web: Option<ListenAddr>,
     /// Where hashes are kept [default: $XDG_CACHE_HOME/p2pci, else ~/.cache/p2pci]
     #[arg(long, value_name = "DIR", env = "P2PCI_STATE_DIR")]
     pub state_dir: Option<PathBuf>,

@@ -59,9 +59,21 @@ impl Out {
         settle(writeln!(io::stdout().lock(), "{line}"));
     }
 
+    /// Whole lines, in one write.
+    pub fn lines(self, lines: &str) {
+        if !lines.is_empty() {
+            settle(io::stdout().lock().write_all(lines.as_bytes()));
+        }
+    }
+
     /// A JSON object on a line.
     pub fn object(self, object: &Value) {
-        self.line(json_line::JsonLine(object));
+        self.line(self.json_line(object));
+    }
+
+    /// A JSON object as it stands on a line.
+    pub fn json_line(self, object: &Value) -> impl Display {
+        json_line::JsonLine(object)
     }
 
     /// Bytes from the network, line ends kept, every other control character escaped.

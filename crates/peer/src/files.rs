@@ -364,21 +364,21 @@ pub(crate) fn read_full(file: &File, buffer: &mut [u8], at: u64) -> io::Result<u
     Ok(filled)
 }
 
-/// Fills a buffer with what is in memory of a file already, without waiting for a disk.
+/// Fills a buffer with what is in memory of a file already, without waiting for a disk. `never_waits`: whoever asks knows that
+/// reading this file does not, which some systems cannot be asked.
 ///
 /// # Errors
 /// `WouldBlock` where that is not possible.
-pub(crate) fn read_cached(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
+pub(crate) fn read_cached(file: &File, buffer: &mut [u8], at: u64, never_waits: bool) -> io::Result<()> {
+    if never_waits {
+        return file.read_exact_at(buffer, at);
+    }
     #[cfg(target_os = "linux")]
     {
-        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+        use rustix::io::{ReadWriteFlags, preadv2};
         let wanted = buffer.len();
         match preadv2(file, &mut [io::IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT) {
             Ok(read) if read == wanted => return Ok(()),
-            // A file system without a disk, which cannot be asked, and never waits.
-            Err(Errno::OPNOTSUPP) if net::body::lives_in_memory(file) => {
-                return file.read_exact_at(buffer, at);
-            }
             _ => {}
         }
     }

@@ -13,7 +13,7 @@
 //! * [`download`]: fetches a file from a peer, whole or not at all.
 //! * [`fetch`]: fetches a file by its hash: verified, from several peers, continued where it stopped.
 //! * [`offer`]: what a download hands on; [`swarm`]: how others learn of it, and it of them.
-//! * [`limit`]: how fast bytes may go.
+//! * [`limit`]: how fast bytes may go; [`traffic`]: who takes how much.
 //! * [`notice`]: what a peer tells whoever runs it.
 
 pub mod choice;
@@ -35,5 +35,6 @@ pub mod registrar;
 pub mod several;
 pub mod shares;
 pub mod swarm;
+pub mod traffic;
 pub mod upload;
 mod words;

@@ -1,4 +1,4 @@
-//! How fast bytes may go in one direction, all connections of a process together.
+//! How fast bytes may go in one direction, all connections of a process together; on their way they are counted.
 
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
@@ -8,28 +8,56 @@ use std::time::{Duration, Instant};
 use net::body::SendFileError;
 use net::interfaces::is_own_network;
 use net::stream::{Stream, WriteError};
+use proto::http::target::Target;
 use proto::transfer::rate::Rate;
+
+use crate::traffic::{Counted, Traffic};
 
 /// A limit in bytes a second; clones share it. The default is none.
 #[derive(Debug, Clone, Default)]
 pub struct RateLimit {
     rate: Option<Arc<Mutex<Rate>>>,
     lan_exempt: bool,
+    traffic: Option<Arc<Traffic>>,
+    /// The connection that it holds for.
+    counted: Option<Arc<Counted>>,
 }
+
+/// What is counted goes in pieces of so many bytes, so that a rate is seen while a large file travels.
+const COUNTED_STEP: u64 = 4 << 20;
 
 impl RateLimit {
     /// So many bytes a second; where `lan_exempt`, it does not hold for loopback and this machine's own subnets.
     #[must_use]
     pub fn of(bytes_per_second: u64, lan_exempt: bool) -> Self {
         let rate = Rate::new(bytes_per_second, Instant::now());
-        Self { rate: Some(Arc::new(Mutex::new(rate))), lan_exempt }
+        Self { rate: Some(Arc::new(Mutex::new(rate))), lan_exempt, ..Self::default() }
+    }
+
+    /// The same, and what goes out is counted there.
+    #[must_use]
+    pub fn counted_in(self, traffic: Arc<Traffic>) -> Self {
+        Self { traffic: Some(traffic), ..self }
     }
 
     /// The limit as it holds for a connection with this address. Asked once for each connection, as the system is asked.
     pub(crate) fn towards(&self, other: IpAddr) -> Self {
-        match self.lan_exempt && self.rate.is_some() && is_own_network(other) {
-            true => Self::default(),
-            false => self.clone(),
+        let is_exempt = self.lan_exempt && self.rate.is_some() && is_own_network(other);
+        let rate = if is_exempt { None } else { self.rate.clone() };
+        let counted = self.traffic.as_ref().map(|traffic| Arc::new(traffic.connection(other)));
+        Self { rate, counted, ..self.clone() }
+    }
+
+    /// The connection asks for this now.
+    pub(crate) fn takes(&self, target: &Target) {
+        if let Some(counted) = &self.counted {
+            counted.takes(target);
+        }
+    }
+
+    fn count(&self, bytes: u64) {
+        if let Some(counted) = &self.counted {
+            counted.sent(bytes);
         }
     }
 
@@ -56,7 +84,7 @@ impl RateLimit {
         stall: Duration,
         moved: &AtomicU64,
     ) -> Result<(), SendFileError> {
-        let Some(step) = self.step() else {
+        let Some(step) = self.step().or(self.counted.as_ref().map(|_| COUNTED_STEP)) else {
             return stream.send_file_counted(file, offset, length, stall, moved).await;
         };
         let mut sent = 0;
@@ -64,6 +92,7 @@ impl RateLimit {
             let piece = step.min(length - sent);
             self.admit(piece).await;
             stream.send_file_counted(Arc::clone(&file), offset + sent, piece, stall, moved).await?;
+            self.count(piece);
             sent += piece;
         }
         Ok(())
@@ -76,10 +105,15 @@ impl RateLimit {
         bytes: &[u8],
         stall: Duration,
     ) -> Result<(), WriteError> {
-        let Some(step) = self.step() else { return stream.write_all(bytes, stall).await };
+        let Some(step) = self.step() else {
+            stream.write_all(bytes, stall).await?;
+            self.count(bytes.len() as u64);
+            return Ok(());
+        };
         for piece in bytes.chunks(usize::try_from(step).unwrap_or(usize::MAX)) {
             self.admit(piece.len() as u64).await;
             stream.write_all(piece, stall).await?;
+            self.count(piece.len() as u64);
         }
         Ok(())
     }

@@ -83,6 +83,11 @@ impl HttpAnswer {
     pub(crate) fn new(request: &Request, status: Status, length: u64) -> Self {
         Self { method: request.method, target: request.target.clone(), status, length }
     }
+
+    /// The same of a request that is done with.
+    pub(crate) fn of(request: Request, status: Status, length: u64) -> Self {
+        Self { method: request.method, target: request.target, status, length }
+    }
 }
 
 /// How a GET ended.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use net::stop::StopSignal;
-use proto::limits::{REGISTERED_WITHIN, WANTED_MAX};
+use proto::limits::{REGISTERED_WITHIN, SENDING_TOLD, WANTED_MAX};
 use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 use proto::value::host::Host;
@@ -19,7 +19,7 @@ use proto::wire::status::StatusCode;
 use proto::wire::v11::body::{Changed, NameLine, lines, parse_line};
 use proto::wire::v11::request::Ask;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use self::outbox::{Batch, Outbox};
 use crate::indexes::{Indexes, Seats, expanded, seated};
@@ -28,6 +28,7 @@ use crate::link::v11::{AskError, Connection, Told};
 use crate::link::{IndexAddr, Link, LinkConfig, LinkError};
 use crate::notice::{LinkNotice, Notice, Observer};
 use crate::shares::{Change, Changes, ShareTable, SharedFile};
+use crate::traffic::Traffic;
 
 /// What a registrar needs to know.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub struct RegistrarConfig {
     pub tls: Option<Digest>,
     /// The port of our upload server.
     pub upload_port: Port,
+    /// What it sends: the index is told how fast.
+    pub traffic: Arc<Traffic>,
 }
 
 /// Files whose digests the index has asked for and not been told yet.
@@ -155,6 +158,7 @@ impl Registrar {
         self.outbox.begin(self.shares.snapshot());
         let (mut files, mut refused, mut told) = (0, 0, false);
         let mut wanted = Wanted::default();
+        let (mut told_rate, mut tell_rate) = (0, Instant::now() + SENDING_TOLD);
         loop {
             while let Some(batch) = self.outbox.next() {
                 match self.send(&mut connection, &host, &batch).await {
@@ -178,6 +182,13 @@ impl Registrar {
             }
             let news = tokio::select! {
                 news = changes.next() => news,
+                () = sleep_until(tell_rate.into()) => {
+                    tell_rate = Instant::now() + SENDING_TOLD;
+                    if let Err(error) = self.tell_rate(&mut connection, &mut told_rate).await {
+                        return ended(error);
+                    }
+                    continue;
+                }
                 told = connection.unasked() => match told {
                     Ok(told) => {
                         wanted.take(&told, &self.shares);
@@ -191,6 +202,16 @@ impl Registrar {
                 self.outbox.note(change);
             }
         }
+    }
+
+    /// Who sends nothing, and has said so, says nothing.
+    async fn tell_rate(&self, connection: &mut Connection, told: &mut u64) -> Result<(), AskError> {
+        let rate = self.config.traffic.rate();
+        if rate > 0 || *told > 0 {
+            *told = rate;
+            connection.ask(&Ask::Ping { asks_cluster: false, sending: Some(rate) }, Duration::ZERO).await?;
+        }
+        Ok(())
     }
 
     /// A file whose SHA-256 is known by now goes with its pieces to an index that asked for it.

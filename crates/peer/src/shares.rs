@@ -28,6 +28,7 @@ mod changes;
 mod file;
 mod hashing;
 mod lists;
+mod look;
 mod notice;
 mod numbers;
 mod publish;
@@ -40,7 +41,7 @@ mod table;
 mod watch;
 
 pub use self::changes::Changes;
-pub use self::file::{Change, Opened, SharedFile};
+pub use self::file::{AtOnce, Change, KeptOpen, Opened, SharedFile};
 pub use self::notice::ShareNotice;
 pub use self::numbers::{ScanError, ShareError, Shared, SkipReason, Skipped};
 pub use self::publish::{CacheFolder, Options, Preview, Published, preview};
@@ -174,7 +175,7 @@ impl ShareTable {
 
     /// Opens a hashed file that is as it was, if that takes no wait for a disk; `None` says nothing. Does not block.
     #[must_use]
-    pub fn open_cached(&self, target: &Target) -> Option<Opened> {
+    pub fn open_cached(&self, target: &Target) -> Option<AtOnce> {
         self.table.open_cached(target)
     }
 

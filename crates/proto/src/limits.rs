@@ -134,6 +134,12 @@ pub const RECORDS_PER_SESSION_MAX: usize = 100_000;
 pub const RECORDS_MAX: usize = 20_000_000;
 /// Most files that a peer shares: what is above is left out and counted.
 pub const SHARED_FILES_MAX: usize = 1_000_000;
+/// Connections to the page of a peer at once.
+pub const PAGE_CONNECTIONS_MAX: usize = 256;
+/// How often a peer that sends files tells the index how fast.
+pub const SENDING_TOLD: Duration = Duration::from_secs(5);
+/// Addresses of which a peer remembers what they took.
+pub const TAKERS_KEPT: usize = 256;
 /// Bytes of block lists that a peer holds in memory: those of 512 GiB of files.
 pub const BLOCK_LISTS_HELD: usize = 16 * 1024 * 1024;
 /// A file that was not modified for this long is taken to be written; a younger one waits to be hashed.

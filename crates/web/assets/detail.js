@@ -8,6 +8,12 @@ import { names } from "./list.js";
 const dialog = find("detail");
 const body = find("detail-body");
 let asked = 0;
+// The index, as a command takes it.
+let server = location.host;
+
+export function setServer(index) {
+  server = index;
+}
 
 export const isOpen = () => dialog.open;
 
@@ -60,7 +66,7 @@ function card(row, variant, number) {
 
 function actions(row, variant) {
   const best = variant.sources.find((source) => source.http && !source.partial);
-  const command = h("code", { textContent: `p2pci get ${word(variant, row)} --server ${location.host}` });
+  const command = h("code", { textContent: `p2pci get ${word(variant, row)} --server ${server}` });
   const link = best ? h("a", { className: "button first", href: address(row, variant, best), download: "", textContent: "Download" }) : null;
   return h("div", { className: "actions" }, link, command);
 }

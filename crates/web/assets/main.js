@@ -11,16 +11,21 @@ import { Plot } from "./plot.js";
 const SAMPLES = 600;
 const LINES = 60;
 const PEERS = 200;
+// Of an index, or of a peer for itself.
+const isPeer = document.documentElement.dataset.kind === "peer";
 
 const query = find("query");
 const files = new Files(changed);
 const list = new List(find("list"), () => files.rows, detail.open, (first, last) => files.look(first, last));
+const latency = [
+  { value: (sample) => sample.p50_us, colour: "--accent", area: true },
+  { value: (sample) => sample.p99_us, colour: "--warn", area: false },
+];
 const plots = [
   new Plot(find("plot-rate"), [{ value: (sample) => sample.requests_per_s, colour: "--accent", area: true }], format.rate),
-  new Plot(find("plot-latency"), [
-    { value: (sample) => sample.p50_us, colour: "--accent", area: true },
-    { value: (sample) => sample.p99_us, colour: "--warn", area: false },
-  ], (us) => format.micros(Math.round(us))),
+  isPeer
+    ? new Plot(find("plot-sent"), [{ value: (sample) => sample.sent_per_s, colour: "--accent", area: true }], format.bytes, 1024)
+    : new Plot(find("plot-latency"), latency, (us) => format.micros(Math.round(us))),
 ];
 let samples = [];
 let lastLine = 0;
@@ -38,6 +43,7 @@ function changed() {
 
 function emptiness() {
   if (files.query) return [h("p", { textContent: `Nothing has all of these words: ${files.query}` })];
+  if (isPeer) return [h("p", { textContent: "Nothing is shared yet. What is put into the shared folder appears here by itself." })];
   const server = location.port ? location.host : `${location.hostname}:80`;
   return [
     h("p", { textContent: "Nothing is shared yet. Where the files are, type" }),
@@ -53,8 +59,9 @@ function onFrame(frame) {
   if (frame.revision !== revision) {
     revision = frame.revision;
     files.changed(revision);
-    showPeersSoon();
+    if (!isPeer) showPeersSoon();
   }
+  if (isPeer && frame.sample) showPeersSoon();
 }
 
 function addSample(sample) {
@@ -67,6 +74,7 @@ function addSample(sample) {
 function showSample(sample) {
   say(find("stat-rate"), format.rate(sample.requests_per_s));
   say(find("stat-latency"), format.micros(sample.p50_us));
+  say(find("stat-sent"), format.bytes(sample.sent_per_s));
 }
 
 function addLine(line) {
@@ -85,19 +93,34 @@ let peersTimer;
 function showPeersSoon() {
   peersTimer ??= setTimeout(async () => {
     try {
-      showPeers(await ask("peers", { limit: PEERS }));
+      await (isPeer ? showTakers() : showPeers());
     } catch {
       // The next change asks again.
     }
     peersTimer = null;
-  }, 300 + 400 * Math.random());
+  }, isPeer ? 0 : 300 + 400 * Math.random());
 }
 
-function showPeers({ peers, next }) {
+async function showPeers() {
+  const { peers, next } = await ask("peers", { limit: PEERS });
   say(find("peers-count"), `${peers.length}${next === undefined ? "" : "+"} share${peers.length === 1 ? "s" : ""} something`);
-  const row = (peer) => h("tr", null, h("td", { textContent: `${peer.host}:${peer.port}` }), h("td", { className: "number", textContent: format.count(peer.records) }));
+  const row = (peer) => h("tr", null, h("td", { textContent: `${peer.host}:${peer.port}` }), cell(format.count(peer.records)), cell(format.speed(peer.sending)));
   find("peers").replaceChildren(...peers.map(row));
 }
+
+async function showTakers() {
+  const [{ takers }, status] = await Promise.all([ask("takers"), ask("status")]);
+  const busy = takers.filter((taker) => taker.rate > 0).length;
+  say(find("peers-count"), busy > 0 ? `${format.plural(busy, "host")} now` : "nobody now");
+  const row = (taker) => h("tr", null, h("td", null, taker.host, h("small", { textContent: taker.file ?? "" })), cell(format.bytes(taker.sent)), cell(format.speed(taker.rate)));
+  find("peers").replaceChildren(...takers.map(row));
+  const there = status.indexes.filter((index) => index.registered !== undefined);
+  const words = (indexes) => indexes.map((index) => index.server).join(", ");
+  say(find("who"), there.length > 0 ? `shares at ${words(there)}` : `no connection to ${words(status.indexes)}`);
+  detail.setServer((there[0] ?? status.indexes[0]).server);
+}
+
+const cell = (text) => h("td", { className: "number", textContent: text });
 
 function onState(state) {
   find("live").dataset.state = state;

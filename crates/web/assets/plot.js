@@ -10,9 +10,9 @@ const TOP = 8;
 const LEAST = 10;
 
 export class Plot {
-  // `lines`: [{value(sample), colour: a variable of the style sheet, area}]; `label` shows a value.
-  constructor(canvas, lines, label) {
-    Object.assign(this, { canvas, lines, label });
+  // `lines`: [{value(sample), colour: a variable of the style sheet, area}]; `label` shows a value, in steps of powers of `base`.
+  constructor(canvas, lines, label, base = 10) {
+    Object.assign(this, { canvas, lines, label, base });
     this.samples = [];
     this.pointer = null;
     canvas.addEventListener("pointermove", (event) => this.point(event.offsetX));
@@ -52,7 +52,7 @@ export class Plot {
     const style = getComputedStyle(canvas);
     const now = this.samples.at(-1)?.time ?? Date.now();
     const most = Math.max(LEAST, ...this.samples.flatMap((sample) => this.lines.map((line) => line.value(sample) ?? 0)));
-    const top = ceiling(most);
+    const top = ceiling(most, this.base);
     const box = { width, height, x: (time) => width - ((now - time) / SPAN_MS) * (width - LEFT), y: (value) => height - BOTTOM - (value / top) * (height - BOTTOM - TOP) };
     this.drawAxes(pen, box, top, style);
     for (const line of this.lines) this.drawLine(pen, box, line, style);
@@ -133,7 +133,9 @@ export class Plot {
 }
 
 // A round number that is not below.
-function ceiling(most) {
+function ceiling(most, base) {
+  // Bytes count in powers of two: 1, 2, 4 … 512 of each unit.
+  if (base !== 10) return 2 ** Math.ceil(Math.log2(most));
   const power = 10 ** Math.floor(Math.log10(most));
   return [1, 2, 4, 5, 10].map((step) => step * power).find((step) => step >= most);
 }

@@ -3,7 +3,11 @@
 //! The loop is that of the upload port, and so is the decoder: where two programs could read a request differently it is refused
 //! and the connection closes, so that no request can hide in another one.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
 use axum::body::{Body, HttpBody};
@@ -11,8 +15,9 @@ use axum::http::{self, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use net::accept::Incoming;
+use net::deadline::Deadline;
 use net::permits::Permit;
-use net::stop::StopSignal;
+use net::stop::{StopSignal, Stopped};
 use net::stream::Stream;
 use proto::http::answer as plain;
 use proto::http::decoder::{Decoded, RequestDecoder};
@@ -20,6 +25,7 @@ use proto::http::refusal::Refusal;
 use proto::http::request::{Method, Request};
 use proto::limits::{HTTP_IDLE, HTTP_TOGETHER, LINGER, WRITE_STALL};
 use proto::visibility::Requester;
+use tokio::io::ReadBuf;
 
 use crate::answer::{self, End};
 use crate::notice::Notice;
@@ -35,10 +41,21 @@ pub(crate) async fn run(site: Site, incoming: Incoming, stop: StopSignal) {
     let mut decoder = RequestDecoder::new();
     decoder.push(&first, first_byte_at);
     let idle_until = first_byte_at + HTTP_IDLE;
-    let out = Vec::new();
-    let mut session =
-        Session { site, stream, source, local, stop, decoder, out, idle_until, _permit: permit };
-    let Over = session.converse().await;
+    let (out, deadline) = (Vec::new(), Deadline::at(idle_until));
+    let (requester, stopping) = (Requester { source: source.ip(), reached: local.ip() }, stop.clone());
+    let mut session = Session {
+        site,
+        stream,
+        source,
+        requester,
+        stop,
+        decoder,
+        out,
+        idle_until,
+        deadline,
+        _permit: permit,
+    };
+    let Over = session.converse(stopping.stopped()).await;
     let flushed = session.flush().await.is_ok();
     session.site.observer().notice(&Notice::Left { source });
     if flushed {
@@ -53,13 +70,14 @@ struct Session {
     site: Site,
     stream: Stream,
     source: SocketAddr,
-    local: SocketAddr,
+    requester: Requester,
     stop: StopSignal,
     decoder: RequestDecoder,
     /// Answers that are not yet sent.
     out: Vec<u8>,
     /// Without another request the connection is closed then.
     idle_until: Instant,
+    deadline: Deadline,
     _permit: Permit,
 }
 
@@ -72,13 +90,14 @@ enum Event {
 }
 
 impl Session {
-    async fn converse(&mut self) -> Over {
+    /// `stopped`: one for the whole conversation, as to begin listening costs more than to be asked again.
+    async fn converse(&mut self, mut stopped: Stopped<'_>) -> Over {
         loop {
             let step = match self.decoder.poll(Instant::now()) {
                 Decoded::Request(request) => self.answer(request).await,
                 Decoded::Refused(refusal) => Err(self.refuse(refusal)),
                 Decoded::Ended => Err(Over),
-                Decoded::Pending(wake) => self.wait(wake).await,
+                Decoded::Pending(wake) => self.wait(wake, &mut stopped).await,
             };
             if let Err(over) = step {
                 return over;
@@ -86,9 +105,9 @@ impl Session {
         }
     }
 
-    async fn wait(&mut self, wake: Option<Instant>) -> Result<(), Over> {
+    async fn wait(&mut self, wake: Option<Instant>, stopped: &mut Stopped<'_>) -> Result<(), Over> {
         self.flush().await?;
-        match self.next_event(wake.unwrap_or(self.idle_until)).await {
+        match self.next_event(wake.unwrap_or(self.idle_until), stopped).await {
             Event::Bytes => Ok(()),
             Event::EndOfFile => {
                 self.decoder.push_end_of_file();
@@ -99,15 +118,19 @@ impl Session {
         }
     }
 
-    async fn next_event(&mut self, wake: Instant) -> Event {
-        tokio::select! {
-            ready = self.stream.readable() => match ready {
-                Ok(()) => read_now(&self.stream, &mut self.decoder),
-                Err(_) => Event::EndOfFile,
-            },
-            () = tokio::time::sleep_until(wake.into()) => Event::Wake,
-            () = self.stop.stopped() => Event::Stop,
-        }
+    async fn next_event(&mut self, wake: Instant, stopped: &mut Stopped<'_>) -> Event {
+        let Self { stream, decoder, deadline, .. } = self;
+        deadline.set(wake);
+        poll_fn(|context| {
+            if Pin::new(&mut *stopped).poll(context).is_ready() {
+                return Poll::Ready(Event::Stop);
+            }
+            match read(stream, decoder, context) {
+                Poll::Pending => deadline.poll_passed(context).map(|()| Event::Wake),
+                ready => ready,
+            }
+        })
+        .await
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Over {
@@ -118,15 +141,15 @@ impl Session {
     }
 
     async fn answer(&mut self, request: Request) -> Result<(), Over> {
-        let (method, path, keep_alive) = (request.method, request.path.clone(), request.keep_alive);
-        let requester = Requester { source: self.source.ip(), reached: self.local.ip() };
-        let response = self.site.respond(request, requester).await;
+        let (method, keep_alive) = (request.method, request.keep_alive);
+        let request = Arc::new(request);
+        let response = self.site.respond(&request, self.requester).await;
         let status = response.status();
         self.site.answers().count(status.as_u16());
         self.site.observer().notice(&Notice::Answered {
             source: self.source,
             method,
-            path: &path,
+            path: &request.path,
             status: status.as_u16(),
         });
         let keep_alive = keep_alive && !self.stop.is_stopped();
@@ -197,15 +220,15 @@ async fn next_data(body: &mut Body) -> Option<Bytes> {
 }
 
 /// A function of its own, so that the buffer lies on the stack and not in each task.
-fn read_now(stream: &Stream, decoder: &mut RequestDecoder) -> Event {
-    let mut buffer = [0; READ];
-    match stream.try_read(&mut buffer) {
-        Ok(0) => Event::EndOfFile,
-        Ok(count) => {
-            decoder.push(buffer.get(..count).unwrap_or_default(), Instant::now());
-            Event::Bytes
+fn read(stream: &mut Stream, decoder: &mut RequestDecoder, context: &mut Context<'_>) -> Poll<Event> {
+    let mut bytes = [0; READ];
+    let mut buffer = ReadBuf::new(&mut bytes);
+    match stream.poll_read(context, &mut buffer) {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+            decoder.push(buffer.filled(), Instant::now());
+            Poll::Ready(Event::Bytes)
         }
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Event::Bytes,
-        Err(_) => Event::EndOfFile,
+        Poll::Ready(_) => Poll::Ready(Event::EndOfFile),
     }
 }

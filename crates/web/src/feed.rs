@@ -1,6 +1,6 @@
-//! What happens at the index, for onlookers: the last requests, the plots, and the stream of events.
+//! What happens at an index, or at a peer, for onlookers: the last requests, the plots, and the stream of events.
 //!
-//! Onlookers must cost the index next to nothing. So a request is only written down while the budget of the current frame
+//! Onlookers must cost next to nothing. So a request is only written down while the budget of the current frame
 //! lasts; rates and times come from counters that are read once a second; and a frame is written once, whoever gets it.
 
 mod frame;
@@ -59,6 +59,38 @@ impl Default for Feed {
     }
 }
 
+/// Counters at one moment, of whatever the feed tells of.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    /// See [`Frame::peers`].
+    pub(crate) peers: usize,
+    /// See [`Frame::records`].
+    pub(crate) records: usize,
+    /// Requests since the start.
+    pub(crate) requests: u64,
+    /// Another one whenever files or their holders may be others than before.
+    pub(crate) changes: u64,
+    /// How long requests took, where that is known.
+    pub(crate) turns: Option<Box<Totals>>,
+    /// Bytes of files sent since the start, by a peer.
+    pub(crate) sent: Option<u64>,
+}
+
+/// What a feed tells of.
+pub(crate) trait Source: Send + Sync {
+    /// Reads the counters; called a few times a second.
+    fn look(&self) -> Look;
+}
+
+impl Source for Server {
+    fn look(&self) -> Look {
+        let (status, totals) = (self.status(), self.totals());
+        let changes = [Kind::Add, Kind::Remove].map(|kind| totals.requests[kind as usize]).iter().sum();
+        let (peers, records, requests) = (status.peers, status.records, totals.all());
+        Look { peers, records, requests, changes, turns: Some(Box::new(totals)), sent: None }
+    }
+}
+
 /// Somebody who looks on, counted as long as this lives.
 pub(crate) struct Viewer {
     /// The newest frame, to begin with.
@@ -83,9 +115,7 @@ impl Viewer {
 /// What the last look at the counters saw.
 struct Seen {
     at: Instant,
-    totals: Totals,
-    peers: usize,
-    records: usize,
+    look: Look,
     /// Rises whenever the files or their holders may be others than before.
     revision: u64,
     /// Lines up to this one are in an earlier frame.
@@ -117,9 +147,9 @@ impl Feed {
     }
 
     /// Writes frames and samples until `stop`.
-    pub(crate) async fn run(&self, server: &Server, stop: StopSignal) {
-        let mut seen = Seen::now(server, Instant::now());
-        let mut sampled = Seen::now(server, seen.at);
+    pub(crate) async fn run(&self, source: &dyn Source, stop: StopSignal) {
+        let mut seen = Seen::now(source, Instant::now());
+        let mut sampled = (seen.at, seen.look.clone());
         self.publish(&seen, None, SystemTime::now());
         loop {
             let pause = if self.viewers() > 0 { EVENT_FRAME } else { SAMPLE_EVERY };
@@ -128,17 +158,19 @@ impl Feed {
                 () = stop.stopped() => return,
             }
             let (now, clock) = (Instant::now(), SystemTime::now());
-            let mut look = Seen::now(server, now);
-            look.follow(&seen);
-            let sample = (now >= sampled.at + SAMPLE_EVERY).then(|| look.sample_since(&sampled, clock));
+            let mut next = Seen::now(source, now);
+            next.follow(&seen);
+            let (since, before) = &sampled;
+            let elapsed = now.saturating_duration_since(*since);
+            let sample = (elapsed >= SAMPLE_EVERY).then(|| next.look.sample_since(before, elapsed, clock));
             if let Some(sample) = sample {
                 self.keep(sample);
-                sampled = Seen::now(server, now);
+                sampled = (now, next.look.clone());
             }
             if self.viewers() > 0 {
-                look.line = self.publish(&look, sample, clock);
+                next.line = self.publish(&next, sample, clock);
             }
-            seen = look;
+            seen = next;
             let lines = if self.viewers() > 0 { LINES_A_FRAME } else { LINES_UNSEEN };
             self.budget.store(lines, Ordering::Relaxed);
         }
@@ -153,15 +185,15 @@ impl Feed {
     }
 
     /// Sends a frame to all viewers. Says which line was the last in it.
-    fn publish(&self, look: &Seen, sample: Option<Sample>, clock: SystemTime) -> u64 {
-        let lines = locked(&self.recent).since(look.line);
-        let last_line = lines.last().map_or(look.line, |line| line.number);
+    fn publish(&self, seen: &Seen, sample: Option<Sample>, clock: SystemTime) -> u64 {
+        let lines = locked(&self.recent).since(seen.line);
+        let last_line = lines.last().map_or(seen.line, |line| line.number);
         let frame = Frame {
             time: millis(clock),
-            peers: look.peers,
-            records: look.records,
-            requests: look.totals.all(),
-            revision: look.revision,
+            peers: seen.look.peers,
+            records: seen.look.records,
+            requests: seen.look.requests,
+            revision: seen.revision,
             sample,
             lines,
         };
@@ -172,7 +204,12 @@ impl Feed {
         last_line
     }
 
-    fn write_down(&self, happened: &Happened<'_>) {
+    /// Whether a line would be written down now; it costs something to word one.
+    pub(crate) fn has_room(&self) -> bool {
+        self.budget.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn write_down(&self, happened: &Happened<'_>) {
         let left = |budget: u32| budget.checked_sub(1);
         if self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok() {
             let line = Line::new(happened, millis(SystemTime::now()));
@@ -197,37 +234,38 @@ impl Observer for Feed {
     }
 
     fn wants_requests(&self) -> bool {
-        self.budget.load(Ordering::Relaxed) > 0
+        self.has_room()
     }
 }
 
 impl Seen {
-    fn now(server: &Server, at: Instant) -> Self {
-        let (status, totals) = (server.status(), server.totals());
-        Self { at, totals, peers: status.peers, records: status.records, revision: 0, line: 0 }
+    fn now(source: &dyn Source, at: Instant) -> Self {
+        Self { at, look: source.look(), revision: 0, line: 0 }
     }
 
     /// Takes on what an earlier look had seen.
     fn follow(&mut self, before: &Self) {
-        let changes = |totals: &Totals| [Kind::Add, Kind::Remove].map(|kind| totals.requests[kind as usize]);
-        let same = (self.peers, self.records) == (before.peers, before.records)
-            && changes(&self.totals) == changes(&before.totals);
+        let state = |look: &Look| (look.peers, look.records, look.changes);
+        let same = state(&self.look) == state(&before.look);
         self.revision = before.revision + u64::from(!same);
         self.line = before.line;
     }
+}
 
-    fn sample_since(&self, before: &Self, clock: SystemTime) -> Sample {
-        let seconds = self.at.saturating_duration_since(before.at).as_secs_f64();
-        let requests = self.totals.all().saturating_sub(before.totals.all());
+impl Look {
+    fn sample_since(&self, before: &Self, elapsed: Duration, clock: SystemTime) -> Sample {
+        let a_second = |now: u64, before: u64| now.saturating_sub(before) as f64 / elapsed.as_secs_f64();
         let micros = |share| {
-            let took = self.totals.quantile_since(&before.totals, share)?;
+            let took = self.turns.as_ref()?.quantile_since(before.turns.as_deref()?, share)?;
             u32::try_from(took.as_micros()).ok()
         };
+        let sent = self.sent.zip(before.sent);
         Sample {
             time: millis(clock),
-            requests_per_s: (requests as f64 / seconds * 10.0).round() / 10.0,
+            requests_per_s: (a_second(self.requests, before.requests) * 10.0).round() / 10.0,
             p50_us: micros(0.5),
             p99_us: micros(0.99),
+            sent_per_s: sent.map(|(now, before)| a_second(now, before).round() as u64),
             peers: self.peers,
             records: self.records,
         }

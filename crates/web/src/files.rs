@@ -6,15 +6,11 @@
 
 mod metalink;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
-use axum::{Extension, Router};
 use index::checksums::Checksums;
 use peer::choice::{Choice, Content, choose};
 use proto::http::answer::disposition;
@@ -41,26 +37,26 @@ const DUPLICATES_MAX: usize = 8;
 /// How often a file that is being hashed is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The routes.
-pub(crate) fn routes() -> Router<Arc<Shared>> {
-    let routes = Router::new().route("/rfc/{number}", get(find)).route("/hash/{hash}", get(find));
-    routes.route("/file/{*name}", get(find))
-}
-
 /// What is asked for, as the index knows it.
 struct Asked<'a> {
     shared: &'a Shared,
     requester: Requester,
 }
 
-async fn find(
-    State(shared): State<Arc<Shared>>,
-    Extension(requester): Extension<Requester>,
-    Extension(request): Extension<Arc<Request>>,
-) -> Response<Body> {
-    let asked = Asked { shared: &shared, requester };
-    let (path, query) =
-        request.path.split_once('?').map_or((&*request.path, None), |(path, query)| (path, Some(query)));
+/// Whether a request is for a file, a number or a hash, or for the Metalink of one.
+pub(crate) fn is_asked_for(request: &Request) -> bool {
+    matches!(request.target, Path::File(_) | Path::Rfc(_) | Path::Hash(_))
+        || path_and_query(&request.path).0.strip_suffix(METALINK).is_some_and(|bare| target(bare).is_some())
+}
+
+fn path_and_query(path: &str) -> (&str, Option<&str>) {
+    path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)))
+}
+
+/// Answers for it.
+pub(crate) async fn find(shared: &Shared, request: &Request, requester: Requester) -> Response<Body> {
+    let asked = Asked { shared, requester };
+    let (path, query) = path_and_query(&request.path);
     let found = asked.variants(path).await;
     let bare = path.strip_suffix(METALINK);
     match bare {

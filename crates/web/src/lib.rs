@@ -1,4 +1,4 @@
-//! The HTTP face of the index: for whoever has a browser or curl and no peer.
+//! The HTTP face of the index, for whoever has a browser or curl and no peer; and the page of a peer for whoever runs it ([`own`]).
 //!
 //! A connection in HTTP is read by the decoder of the upload ports, so that both ports refuse the same things with the same
 //! words, and nothing here has to guess where a request ends. What is sound goes through a router of axum to handlers that only
@@ -14,5 +14,6 @@ pub mod feed;
 mod files;
 mod metrics;
 pub mod notice;
+pub mod own;
 mod page;
 pub mod site;

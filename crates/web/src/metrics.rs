@@ -66,7 +66,7 @@ impl Look {
             viewers: shared.feed.viewers(),
             started: started.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
             totals: shared.server.totals(),
-            answers: shared.answers.so_far(),
+            answers: shared.door.answers.so_far(),
         }
     }
 

@@ -38,3 +38,11 @@ pub trait Observer: Send + Sync {
     /// Something happened.
     fn notice(&self, notice: &Notice<'_>);
 }
+
+/// Nobody who listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Unheard;
+
+impl Observer for Unheard {
+    fn notice(&self, _: &Notice<'_>) {}
+}

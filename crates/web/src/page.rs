@@ -11,9 +11,8 @@ use proto::http::condition::EntityTag;
 use proto::http::request::Request;
 use proto::value::digest::Digest;
 
-use crate::site::Shared;
-
 /// A file of the page.
+#[derive(Clone, Copy)]
 struct Asset {
     path: &'static str,
     kind: &'static str,
@@ -31,8 +30,9 @@ macro_rules! asset {
     };
 }
 
+const INDEX: Asset = asset!("/", "index.html", HTML);
+
 static ASSETS: &[Asset] = &[
-    asset!("/", "index.html", HTML),
     asset!("/assets/style.css", "style.css", CSS),
     asset!("/assets/icon.svg", "icon.svg", SVG),
     asset!("/assets/main.js", "main.js", SCRIPT),
@@ -45,14 +45,26 @@ static ASSETS: &[Asset] = &[
     asset!("/assets/plot.js", "plot.js", SCRIPT),
 ];
 
-/// Each file's content, by which a browser asks whether it is still the same.
-static TAGS: LazyLock<Vec<Digest>> =
-    LazyLock::new(|| ASSETS.iter().map(|asset| Digest(blake3::hash(asset.bytes).into())).collect());
+/// The same page where a peer shows itself: the style sheet and the scripts go by this word.
+static OF_PEER: LazyLock<String> = LazyLock::new(|| {
+    String::from_utf8_lossy(INDEX.bytes).replacen("<html lang", "<html data-kind=\"peer\" lang", 1)
+});
+
+/// Whose page it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Index,
+    Peer,
+}
 
 /// The routes.
-pub(crate) fn routes() -> Router<Arc<Shared>> {
-    ASSETS.iter().zip(TAGS.iter()).fold(Router::new(), |router, (asset, tag)| {
-        let tag = EntityTag::File(*tag);
+pub(crate) fn routes(kind: Kind) -> Router {
+    let first = match kind {
+        Kind::Index => INDEX,
+        Kind::Peer => Asset { bytes: OF_PEER.as_bytes(), ..INDEX },
+    };
+    [first].into_iter().chain(ASSETS.iter().copied()).fold(Router::new(), |router, asset| {
+        let tag = EntityTag::File(Digest(blake3::hash(asset.bytes).into()));
         router.route(
             asset.path,
             get(
@@ -63,7 +75,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 }
 
 /// A browser keeps what it got, and asks each time whether it is still the same: another version of the binary has other files.
-fn serve(asset: &'static Asset, tag: EntityTag, request: &Request) -> Response {
+fn serve(asset: Asset, tag: EntityTag, request: &Request) -> Response {
     let headers = [(header::CACHE_CONTROL, "no-cache"), (header::CONTENT_TYPE, asset.kind)];
     let mut response = match request.has_already(tag) {
         true => (StatusCode::NOT_MODIFIED, headers).into_response(),
@@ -84,9 +96,10 @@ mod tests {
 
     #[test]
     fn the_page_is_light_and_asks_nobody_else() {
-        let all: usize = ASSETS.iter().map(|asset| asset.bytes.len()).sum();
+        let assets = || ASSETS.iter().chain([&INDEX]);
+        let all: usize = assets().map(|asset| asset.bytes.len()).sum();
         assert!(all <= BYTES_MAX, "{all} bytes");
-        for asset in ASSETS {
+        for asset in assets() {
             let text = String::from_utf8_lossy(asset.bytes);
             let allowed = text.replace("http://www.w3.org/", "").replace("`http://${", "");
             assert!(!allowed.contains("http://") && !allowed.contains("https://"), "{}", asset.path);
@@ -94,5 +107,10 @@ mod tests {
                 assert!(!text.contains(forbidden), "threat W3: {} uses {forbidden}", asset.path);
             }
         }
+    }
+
+    #[test]
+    fn the_page_of_a_peer_says_so() {
+        assert!(OF_PEER.contains("<html data-kind=\"peer\" lang=\"en\">"));
     }
 }

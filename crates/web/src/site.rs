@@ -16,8 +16,10 @@ use proto::http::request::{Asker, Request};
 use proto::visibility::Requester;
 use tower_service::Service;
 
-use crate::feed::Feed;
+use crate::feed::{Feed, Source};
 use crate::notice::Observer;
+use crate::own::{self, Own};
+use crate::page::Kind;
 use crate::{api, conversation, files, metrics, page};
 
 /// Who may ask for what.
@@ -29,20 +31,29 @@ pub struct Settings {
     pub page: bool,
 }
 
-/// The HTTP face of one index. Clones are the same face.
+/// The HTTP face of an index, or of one peer's own shares. Clones are the same face.
 #[derive(Clone)]
 pub struct Site {
-    shared: Arc<Shared>,
+    door: Arc<Door>,
     router: Router,
+    /// Where downloads are led to, which needs no router.
+    leads: Option<Arc<Shared>>,
+    feed: Arc<Feed>,
+    source: Arc<dyn Source>,
 }
 
-/// What the handlers see.
+/// Who may come in, and what is told of it.
+pub(crate) struct Door {
+    names: OwnNames,
+    observer: Arc<dyn Observer>,
+    pub(crate) answers: Answers,
+}
+
+/// What the handlers of an index see.
 pub(crate) struct Shared {
     pub(crate) server: Server,
     pub(crate) feed: Arc<Feed>,
-    pub(crate) answers: Answers,
-    names: OwnNames,
-    observer: Arc<dyn Observer>,
+    pub(crate) door: Arc<Door>,
 }
 
 /// Counts answers by the first digit of their status, from 1.
@@ -64,20 +75,46 @@ impl Answers {
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Site").field("names", &self.shared.names).finish_non_exhaustive()
+        f.debug_struct("Site").field("names", &self.door.names).finish_non_exhaustive()
     }
 }
 
 impl Site {
-    /// A face of this index. `feed` must be among the index's observers, and [`Self::keep_fed`] must run.
+    /// The face of an index. `feed` must be among the index's observers, and [`Self::keep_fed`] must run.
     #[must_use]
-    pub fn new(settings: Settings, server: Server, feed: Arc<Feed>, observer: Arc<dyn Observer>) -> Self {
-        let Settings { names, page: with_page } = settings;
-        let shared = Arc::new(Shared { server, feed, answers: Answers::default(), names, observer });
-        let routes = files::routes().merge(metrics::routes()).merge(api::routes());
-        let routes = if with_page { routes.merge(page::routes()) } else { routes };
-        let router = routes.fallback(missing).with_state(Arc::clone(&shared));
-        Self { shared, router }
+    pub fn of_index(
+        settings: Settings,
+        server: Server,
+        feed: Arc<Feed>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let door = Arc::new(Door { names: settings.names, observer, answers: Answers::default() });
+        let source = Arc::new(server.clone());
+        let shared = Arc::new(Shared { server, feed: Arc::clone(&feed), door: Arc::clone(&door) });
+        let routes = metrics::routes().merge(api::routes()).with_state(Arc::clone(&shared));
+        let page = settings.page.then_some(Kind::Index);
+        Self::with(door, routes, page, Some(shared), feed, source)
+    }
+
+    /// The face of a peer for whoever runs it: what it shares, and who takes it. [`Self::keep_fed`] must run.
+    #[must_use]
+    pub fn of_peer(names: OwnNames, own: Arc<Own>, observer: Arc<dyn Observer>) -> Self {
+        let door = Arc::new(Door { names, observer, answers: Answers::default() });
+        let feed = Arc::clone(&own.feed);
+        Self::with(door, own::routes(&own), Some(Kind::Peer), None, feed, own)
+    }
+
+    fn with(
+        door: Arc<Door>,
+        routes: Router,
+        page: Option<Kind>,
+        leads: Option<Arc<Shared>>,
+        feed: Arc<Feed>,
+        source: Arc<dyn Source>,
+    ) -> Self {
+        let routes = routes.merge(api::live(&feed));
+        let routes = page.into_iter().fold(routes, |routes, kind| routes.merge(page::routes(kind)));
+        Self { door, router: routes.fallback(missing), leads, feed, source }
     }
 
     /// Serves one connection that speaks HTTP until it ends, or until `stop`.
@@ -87,21 +124,25 @@ impl Site {
 
     /// Keeps the plots and the event streams going until `stop`.
     pub async fn keep_fed(self, stop: StopSignal) {
-        self.shared.feed.run(&self.shared.server, stop).await;
+        self.feed.run(&*self.source, stop).await;
     }
 
     pub(crate) fn answers(&self) -> &Answers {
-        &self.shared.answers
+        &self.door.answers
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {
-        &*self.shared.observer
+        &*self.door.observer
     }
 
     /// Answers a request whose shape is sound.
-    pub(crate) async fn respond(&self, request: Request, requester: Requester) -> Response<Body> {
-        if let Some(refusal) = self.turn_away(&request) {
+    pub(crate) async fn respond(&self, request: &Arc<Request>, requester: Requester) -> Response<Body> {
+        if let Some(refusal) = self.door.turn_away(request) {
             return refusal;
+        }
+        // Asked for most, and in need of nothing that a router does.
+        if let Some(shared) = self.leads.as_ref().filter(|_| files::is_asked_for(request)) {
+            return files::find(shared, request, requester).await;
         }
         let Ok(uri) = request.path.parse::<Uri>() else {
             return refusal(StatusCode::BAD_REQUEST, "the path cannot be read");
@@ -110,19 +151,21 @@ impl Site {
         let mut asked = http::Request::new(Body::empty());
         *asked.uri_mut() = uri;
         asked.extensions_mut().insert(requester);
-        asked.extensions_mut().insert(Arc::new(request));
+        asked.extensions_mut().insert(Arc::clone(request));
         match self.router.clone().call(asked).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
     }
+}
 
+impl Door {
     /// Threats W1 and W2: a name that can be rebound, and a page of another site that reads the API. Following a link from
     /// elsewhere to the dashboard or to a file is fine.
     fn turn_away(&self, request: &Request) -> Option<Response<Body>> {
         match &request.host {
             None => return Some(refusal(StatusCode::BAD_REQUEST, "a request has a Host header")),
-            Some(host) if !self.shared.names.include(host) => {
+            Some(host) if !self.names.include(host) => {
                 let reason = "this machine is not known by that name; --http-host adds one";
                 return Some(refusal(StatusCode::MISDIRECTED_REQUEST, reason));
             }

@@ -74,7 +74,10 @@ impl Desk {
             }
             Ask::List(page) => self.list_page(page).await,
             Ask::Search { query, cursor, limit } => self.search(query, cursor.as_deref(), *limit).await,
-            Ask::Ping { asks_cluster } => {
+            Ask::Ping { asks_cluster, sending } => {
+                if let Some(rate) = *sending {
+                    self.peers.set_sending(rate, self.shared.tick(Instant::now()));
+                }
                 let cluster = asks_cluster.then(|| self.shared.cluster.clone());
                 Reply { cluster, ..Reply::ok(Vec::new(), 0) }
             }

@@ -71,7 +71,7 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
         let own = host_name();
         let names = OwnNames::new(args.http_host.iter().map(String::as_str).chain(own.as_deref()));
         let told = Arc::clone(&log) as Arc<dyn web::notice::Observer>;
-        Site::new(web::site::Settings { names, page: !args.no_web }, server.clone(), feed, told)
+        Site::of_index(web::site::Settings { names, page: !args.no_web }, server.clone(), feed, told)
     });
     if let Some(site) = site.clone() {
         tokio::spawn(site.keep_fed(stop.clone()));

@@ -1,17 +1,21 @@
 //! `p2pci share PATH…`
 
 mod narrator;
+mod page;
 
 use std::sync::Arc;
 
+use peer::link::IndexAddr;
 use peer::registrar::{self, RegistrarConfig};
 use peer::shares::{
     CacheFolder, Options, Prefix, Preview, PublishError, Published, Root, ShareTable, Skips, preview,
 };
+use peer::traffic::Traffic;
 use proto::escape;
 use serde_json::{Map, Value, json};
 
 use self::narrator::Narrator;
+use self::page::Page;
 use crate::cli::Share;
 use crate::exit::{Code, Failure};
 use crate::local_peer::{Door, Uploader, manners};
@@ -28,28 +32,43 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
         return Ok(());
     }
     let shares = Arc::new(ShareTable::new());
-    let observer = Arc::new(Narrator::new(out, args.index.server.clone()));
+    let narrator = Arc::new(Narrator::new(out, args.index.server.clone()));
+    let traffic = Arc::<Traffic>::default();
+    let page = args.web.as_ref().map(|listen| Page::bind(listen, &shares, &traffic, &args.index.server));
+    let page = page.transpose()?;
+    let hears = page.as_ref().map(Page::hears);
+    // Who hears of one index, and of everything else.
+    let of = |index: &IndexAddr| match &hears {
+        Some(hears) => hears.beside(index, narrator.of(index)),
+        None => narrator.of(index),
+    };
+    let observer = of(args.index.server.first());
     let published = {
-        let (shares, observer) = (Arc::clone(&shares), Arc::clone(&observer) as Arc<_>);
+        let (shares, observer) = (Arc::clone(&shares), Arc::clone(&observer));
         tokio::task::spawn_blocking(move || shares.publish(&roots, &options, &observer)).await?
     };
     let published = published.map_err(|error| refused(&error))?;
-    let limit = Rates::from(&args.limits).upload;
+    let limit = Rates::from(&args.limits).upload.counted_in(Arc::clone(&traffic));
     let door = Door::new(&args.uploads, &args.index.trust.own)?;
     let manners = manners(args.uploads.host.as_deref(), limit, args.browse);
-    let heard = Arc::clone(&observer) as Arc<_>;
+    let heard = Arc::clone(&observer);
     let uploader = Uploader::start(door, manners, Arc::clone(&shares), heard)?;
     // Before the first line: whoever has read it may stop us.
     let end = signals::interrupted();
-    show_published(&args, &published, uploader.port.get(), out);
+    let url = page.as_ref().map(Page::url);
+    show_published(&args, &published, uploader.port.get(), url.as_deref(), out);
+    if let Some(page) = page {
+        tokio::spawn(page.serve((args.uploads.upload_listen, uploader.port), uploader.stop_signal()));
+    }
 
     let config = RegistrarConfig {
         indexes: args.index.server.clone(),
         host: args.uploads.host.clone(),
         upload_port: uploader.port,
         tls: uploader.fingerprint,
+        traffic,
     };
-    let registering = registrar::run(config, shares, |index| observer.of(index), uploader.stop_signal());
+    let registering = registrar::run(config, shares, of, uploader.stop_signal());
     tokio::select! {
         registered = registering => registered.map_err(|error| Failure::new(Code::Usage, error.to_string()))?,
         () = end => {}
@@ -59,7 +78,7 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
         () = uploader.stop() => {}
         () = signals::interrupted() => {}
     }
-    observer.finish();
+    narrator.finish();
     Ok(())
 }
 
@@ -87,11 +106,11 @@ fn refused(error: &PublishError) -> Failure {
     Failure::new(code, error.to_string())
 }
 
-fn show_published(args: &Share, published: &Published, port: u16, out: Out) {
+fn show_published(args: &Share, published: &Published, port: u16, url: Option<&str>, out: Out) {
     let Published { files, bytes, skipped } = published;
     let paths: Vec<String> = args.paths.iter().map(|path| path.display().to_string()).collect();
     let plural = if *files == 1 { "" } else { "s" };
-    let line = format!(
+    let mut line = format!(
         "Sharing {files} file{plural} ({}) of {} on port {port}{}",
         indicatif::BinaryBytes(*bytes),
         escape::Line(paths.join(", ").as_bytes()),
@@ -103,6 +122,10 @@ fn show_published(args: &Share, published: &Published, port: u16, out: Out) {
     // Without --host it is the address towards the index, which is known only once there is a connection.
     if let Some(host) = &args.uploads.host {
         object["host"] = host.as_str().into();
+    }
+    if let Some(url) = url {
+        line.push_str(&format!("\nThis peer's page: {url}"));
+        object["page"] = url.into();
     }
     out.result(line, &object);
 }

@@ -7,4 +7,5 @@ mod events;
 mod gate;
 mod measure;
 mod metrics;
+mod own;
 mod schema;

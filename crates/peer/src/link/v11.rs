@@ -99,7 +99,7 @@ impl Connection {
 
     /// Asks something small, which an older index understands to be beyond it, and learns which cluster the index belongs to.
     pub(crate) async fn greet(&mut self) -> Result<Option<String>, AskError> {
-        let told = self.ask(&Ask::Ping { asks_cluster: true }, Duration::ZERO).await?;
+        let told = self.ask(&Ask::Ping { asks_cluster: true, sending: None }, Duration::ZERO).await?;
         match told.status.is_error() {
             true => Err(LinkError::Refused { index: self.index.clone(), reason: told.reason() }.into()),
             false => Ok(told.cluster),

@@ -4,10 +4,16 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::file::Stamp;
+
+/// How long a folder that is kept open is taken for the one that its path leads to.
+const SEEN_FOR: Duration = Duration::from_millis(50);
 /// Tries for a resolution that a rename came in between of.
 const TRIES: usize = 4;
 
@@ -36,13 +42,67 @@ pub(super) fn file(root: BorrowedFd<'_>, path: &str, follow: bool) -> io::Result
     regular(open(root, path, FILE, follow)?)
 }
 
-/// A regular file beneath a folder that is given by its path, where the system can open both without waiting for a disk; an error
-/// says nothing but that it cannot.
-pub(super) fn cached(root: &Path, path: &str, follow: bool) -> io::Result<File> {
-    let links = if follow { ResolveFlags::NO_MAGICLINKS } else { ResolveFlags::NO_SYMLINKS };
-    let root = rustix::fs::openat2(rustix::fs::CWD, root, FOLDER, Mode::empty(), ResolveFlags::CACHED)?;
-    let how = ResolveFlags::BENEATH | ResolveFlags::CACHED | links;
-    regular(rustix::fs::openat2(root, path, FILE, Mode::empty(), how)?)
+/// A folder that is kept open, so that whatever lies beneath it is one call away.
+#[derive(Debug)]
+pub(super) struct Kept {
+    folder: OwnedFd,
+    id: (u64, u64),
+    /// It is on a file system that never waits for a disk, and cannot be asked whether it would.
+    in_memory: bool,
+    since: Instant,
+    /// When its path was last seen to lead here, in milliseconds after that.
+    seen_ms: AtomicU64,
+}
+
+impl Kept {
+    /// Opens a folder by its path where that takes no wait for a disk; an error says nothing but that it would.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let folder = cached_root(path)?;
+        let stat = rustix::fs::fstat(&folder)?;
+        let in_memory = net::body::lives_in_memory(&folder);
+        Ok(Self { folder, id: id(&stat), in_memory, since: Instant::now(), seen_ms: AtomicU64::new(0) })
+    }
+
+    /// Whether its path still leads here. Looked at every [`SEEN_FOR`]: what was put in its place is found as late as a change of a
+    /// file may be, and until then everything beneath is what it was.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // The time stands for itself, no other memory hangs on it.
+        if now.saturating_sub(self.seen_ms.load(Ordering::Relaxed)) < SEEN_FOR.as_millis() as u64 {
+            return true;
+        }
+        let found = cached_root(path).and_then(|found| Ok(rustix::fs::fstat(found)?));
+        self.seen_ms.store(now, Ordering::Relaxed);
+        found.is_ok_and(|found| id(&found) == self.id)
+    }
+
+    /// A regular file beneath it, as it is now, where the system can open it without waiting for a disk; an error says nothing but
+    /// that it cannot.
+    pub(super) fn file(&self, path: &str, follow: bool) -> io::Result<(File, Stamp)> {
+        let links = if follow { ResolveFlags::NO_MAGICLINKS } else { ResolveFlags::NO_SYMLINKS };
+        let how = ResolveFlags::BENEATH | ResolveFlags::CACHED | links;
+        let opened = rustix::fs::openat2(&self.folder, path, FILE, Mode::empty(), how)?;
+        let stat = rustix::fs::fstat(&opened)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok((File::from(opened), Stamp::of_stat(&stat))),
+            _ => Err(not_regular()),
+        }
+    }
+
+    /// Whether reading such a file never waits.
+    pub(super) fn never_waits(&self, file: Stamp) -> bool {
+        self.in_memory && file.device == self.id.0
+    }
+}
+
+fn cached_root(path: &Path) -> io::Result<OwnedFd> {
+    let (at, none) = (rustix::fs::CWD, Mode::empty());
+    Ok(rustix::fs::openat2(at, path, FOLDER, none, ResolveFlags::CACHED)?)
+}
+
+#[allow(clippy::useless_conversion, reason = "the width of these fields depends on the system")]
+fn id(stat: &rustix::fs::Stat) -> (u64, u64) {
+    (u64::from(stat.st_dev), u64::from(stat.st_ino))
 }
 
 /// What a path leads to, links followed as long as they stay beneath the folder.
@@ -54,8 +114,12 @@ fn regular(opened: OwnedFd) -> io::Result<File> {
     let file = File::from(opened);
     match file.metadata()?.is_file() {
         true => Ok(file),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+        false => Err(not_regular()),
     }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")
 }
 
 fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags, follow: bool) -> rustix::io::Result<OwnedFd> {
@@ -141,7 +205,7 @@ mod tests {
         let over = std::sync::atomic::AtomicBool::new(false);
         let flip = || {
             let (link, spare) = (world.path().join("link"), world.path().join("spare"));
-            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+            while !over.load(Ordering::Relaxed) {
                 std::os::unix::fs::symlink(&canary, &link).unwrap();
                 std::fs::hard_link(world.path().join("kept"), &spare).unwrap();
                 std::fs::rename(&link, path.join("f")).unwrap();
@@ -151,8 +215,8 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(flip);
             let (mut in_one, mut in_steps) = (0, 0);
-            let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
-            while (in_one < 2000 || in_steps < 2000) && std::time::Instant::now() < end {
+            let end = Instant::now() + Duration::from_secs(20);
+            while (in_one < 2000 || in_steps < 2000) && Instant::now() < end {
                 for (opened, count) in [
                     (open(root.as_fd(), "f", FILE, false), &mut in_one),
                     (step_by_step(root.as_fd(), "f", FILE), &mut in_steps),
@@ -160,11 +224,33 @@ mod tests {
                     *count += opened.map_or(0, |file| if text(file) == "in" { 1 } else { i32::MIN });
                 }
             }
-            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            over.store(true, Ordering::Relaxed);
             assert!(
                 in_one >= 2000 && in_steps >= 2000,
                 "{in_one} {in_steps}: something else was opened, or nothing"
             );
         });
+    }
+
+    #[test]
+    fn a_folder_that_is_kept_open_is_given_up_when_another_one_is_in_its_place() {
+        let world = tempfile::tempdir().unwrap();
+        let path = world.path().join("root");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("x"), "first").unwrap();
+        let kept = Kept::open(&path).unwrap();
+        let (mut file, stamp) = kept.file("x", false).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!((&*text, stamp.size), ("first", 5));
+        for bad in ["../root/x", "/etc/passwd", ".", "nothing"] {
+            assert!(kept.file(bad, false).is_err(), "{bad}");
+        }
+        std::thread::sleep(SEEN_FOR);
+        assert!(kept.is_at(&path));
+        std::fs::rename(&path, world.path().join("away")).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        std::thread::sleep(SEEN_FOR);
+        assert!(!kept.is_at(&path));
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Catalog {
     /// The first of a number is the one that is served.
     numbers: BTreeSet<(RfcNumber, u32, Arc<str>)>,
     listeners: Vec<Weak<Dirty>>,
+    /// How often something was told.
+    revision: u64,
 }
 
 impl Catalog {
@@ -189,6 +191,22 @@ impl Catalog {
         self.files.iter().map(|(name, entry)| self.show(name, entry)).collect()
     }
 
+    /// Files whose names begin so, in the order of names, from after one.
+    pub(super) fn page(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<SharedFile> {
+        let from = match after.filter(|after| *after >= prefix) {
+            Some(after) => Bound::Excluded(after),
+            None => Bound::Included(prefix),
+        };
+        let range = self.files.range::<str, _>((from, Bound::Unbounded));
+        let range = range.take_while(|(name, _)| name.starts_with(prefix));
+        range.take(limit).map(|(name, entry)| self.show(name, entry)).collect()
+    }
+
+    /// See [`super::ShareTable::revision`].
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
     pub(super) fn listen(&mut self, listener: &Arc<Dirty>) {
         self.listeners.retain(|listener| listener.strong_count() > 0);
         self.listeners.push(Arc::downgrade(listener));
@@ -215,7 +233,9 @@ impl Catalog {
         if let Some(rfc) = &entry.rfc {
             let before = self.numbered(rfc.number).cloned();
             self.numbers.insert((rfc.number, rank(&entry.place), Arc::clone(name)));
-            before.iter().for_each(|before| self.tell(before));
+            if let Some(before) = before {
+                self.tell(&before);
+            }
         }
         self.files.insert(Arc::clone(name), entry);
         self.tell(name);
@@ -229,11 +249,14 @@ impl Catalog {
         if let Some(rfc) = &entry.rfc {
             self.numbers.remove(&(rfc.number, rank(&entry.place), Arc::clone(name)));
             // The next file of that number is now the one that is served by it.
-            self.numbered(rfc.number).iter().for_each(|next| self.tell(next));
+            if let Some(next) = self.numbered(rfc.number).cloned() {
+                self.tell(&next);
+            }
         }
     }
 
-    fn tell(&self, name: &Arc<str>) {
+    fn tell(&mut self, name: &Arc<str>) {
+        self.revision += 1;
         self.listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.mark(name));
     }
 }

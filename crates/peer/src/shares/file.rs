@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use proto::value::digest::Digest;
 use proto::value::number::RfcNumber;
 
+use super::beneath::Kept;
+
 /// A shared file, as it is told to an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedFile {
@@ -56,6 +58,27 @@ pub struct Opened {
     pub sha256: Option<Digest>,
     /// Its name.
     pub name: Arc<str>,
+}
+
+/// A shared file that was opened without a wait.
+#[derive(Debug)]
+pub struct AtOnce {
+    /// The file.
+    pub opened: Opened,
+    /// Reading it never waits, also where the system cannot be asked.
+    pub never_waits: bool,
+    /// See [`KeptOpen`].
+    pub folder: KeptOpen,
+}
+
+/// The folder of a root: as long as somebody has this, files beneath it are opened with one call.
+#[derive(Debug, Clone)]
+pub struct KeptOpen(#[expect(dead_code, reason = "what counts is how long it lives")] Arc<Kept>);
+
+impl KeptOpen {
+    pub(super) fn new(folder: Arc<Kept>) -> Self {
+        Self(folder)
+    }
 }
 
 /// What tells one content of one file from another without reading it.

@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use proto::value::file_name::FileName;
 
-use super::beneath;
+use super::beneath::{self, Kept};
 use super::rules::{Rules, is_key};
 
 /// What the names of a root's files begin with.
@@ -88,6 +89,8 @@ pub(super) struct Base {
     pub(super) prefix: String,
     pub(super) follow_links: bool,
     pub(super) rules: Rules,
+    /// The folder, while somebody keeps it open: not longer, or its file system could not be unmounted while nobody fetches.
+    kept: Mutex<Weak<Kept>>,
 }
 
 /// What is to be refused.
@@ -139,7 +142,7 @@ impl Base {
         let prefix = if prefix.is_empty() { prefix } else { prefix + "/" };
         match only.as_ref().map(|leaf| format!("{prefix}{leaf}")) {
             Some(name) if FileName::parse(name.as_bytes()).is_err() => Err(PublishError::Prefix(name)),
-            _ => Ok(Self { folder, only, prefix, follow_links, rules }),
+            _ => Ok(Self { folder, only, prefix, follow_links, rules, kept: Mutex::default() }),
         }
     }
 
@@ -167,12 +170,19 @@ impl Base {
         }
     }
 
-    /// The same, where that takes no wait.
-    pub(super) fn open_cached(&self, path: &str) -> io::Result<File> {
-        match &self.only {
-            Some(_) => Err(io::ErrorKind::WouldBlock.into()),
-            None => beneath::cached(&self.folder, path, self.follow_links),
+    /// The folder, open, where that takes no wait.
+    pub(super) fn kept(&self) -> io::Result<Arc<Kept>> {
+        if self.only.is_some() {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
+        // Nothing panics while it is held.
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = kept.upgrade().filter(|kept| kept.is_at(&self.folder)) {
+            return Ok(kept);
+        }
+        let opened = Arc::new(Kept::open(&self.folder)?);
+        *kept = Arc::downgrade(&opened);
+        Ok(opened)
     }
 }
 

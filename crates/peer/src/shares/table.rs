@@ -16,7 +16,7 @@ use proto::value::pieces::Pieces;
 use super::beneath;
 use super::catalog::{Catalog, Entry, Place, Rfc, Taken};
 use super::changes::Dirty;
-use super::file::{Change, Opened, SharedFile, Stamp};
+use super::file::{AtOnce, Change, KeptOpen, Opened, SharedFile, Stamp};
 use super::hashing::Queue;
 use super::lists::Lists;
 use super::roots::Base;
@@ -184,8 +184,8 @@ impl Table {
     }
 
     /// A hashed file that is as it was, where it can be opened without waiting for a disk.
-    pub(super) fn open_cached(&self, target: &Target) -> Option<Opened> {
-        let (name, entry) = {
+    pub(super) fn open_cached(&self, target: &Target) -> Option<AtOnce> {
+        let (name, known, hash, sha256, number) = {
             let catalog = self.read();
             let (name, entry) = match target {
                 Target::File(name) => catalog.get(name)?,
@@ -197,15 +197,18 @@ impl Table {
                 | Target::Folder(_)
                 | Target::Nothing => return None,
             };
-            (Arc::clone(name), entry.clone())
+            let Place::Root(number) = entry.place else { return None };
+            (Arc::clone(name), entry.stamp, entry.hash?, entry.sha256, number)
         };
-        let Place::Root(number) = entry.place else { return None };
         let base = self.base(number)?;
-        let file = base.open_cached(base.path_of(&name)?).ok()?;
-        let stamp = Stamp::of(&file.metadata().ok()?);
-        let (size, modified, sha256) = (stamp.size, stamp.modified_at(), entry.sha256);
-        let hash = Some(entry.hash.filter(|_| entry.stamp == stamp)?);
-        Some(Opened { file: Arc::new(file), size, modified, hash, sha256, name })
+        let kept = base.kept().ok()?;
+        let (file, stamp) = kept.file(base.path_of(&name)?, base.follow_links).ok()?;
+        if stamp != known {
+            return None;
+        }
+        let (size, modified, hash) = (stamp.size, stamp.modified_at(), Some(hash));
+        let opened = Opened { file: Arc::new(file), size, modified, hash, sha256, name };
+        Some(AtOnce { opened, never_waits: kept.never_waits(stamp), folder: KeptOpen::new(kept) })
     }
 
     /// What is in a folder of names; an empty one is the uppermost.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use notify::event::{AccessKind, AccessMode, EventKind};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher};
 use proto::limits::{QUIET_FILE, WATCH_DEBOUNCE, WATCH_PATHS_MAX};
 
 use super::catalog::Taken;
@@ -78,6 +78,11 @@ impl Signals {
     fn lock(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is heard of at all: with files that are only opened, each upload would wake a thread.
+fn what_changes() -> Config {
+    Config::default().with_event_kinds(EventKindMask::CORE | EventKindMask::ACCESS_CLOSE)
 }
 
 /// Whether an event says only that somebody reads: we do so ourselves all the time.
@@ -275,7 +280,7 @@ impl Watches {
         let mut watches = Self { watcher: None, folders: BTreeSet::new(), is_full: false, observer };
         if watched {
             let signals = Arc::clone(signals);
-            match notify::recommended_watcher(move |event| signals.hear(event)) {
+            match RecommendedWatcher::new(move |event| signals.hear(event), what_changes()) {
                 Ok(watcher) => watches.watcher = Some(watcher),
                 Err(error) => watches.tell(&error),
             }

@@ -16,7 +16,7 @@ use proto::value::number::RfcNumber;
 use crate::offer::{Offer, end_of};
 use crate::shares::ShareTable;
 
-pub use crate::shares::Opened;
+pub use crate::shares::{AtOnce, Opened};
 
 /// Finds and opens what is shared. All methods but [`Self::at_once`] may block: they are called where that harms nobody.
 pub trait Content: Send + Sync {
@@ -29,7 +29,7 @@ pub trait Content: Send + Sync {
     /// The block list of the file with this root: 32 bytes for each block of 1 MiB, in order; empty for a file of one block.
     fn blocks(&self, digest: &Digest) -> Option<Arc<[u8]>>;
     /// The file of a target where that can be found and opened without waiting for a disk; `None` says nothing.
-    fn at_once(&self, _target: &Target) -> Option<Opened> {
+    fn at_once(&self, _target: &Target) -> Option<AtOnce> {
         None
     }
     /// What is in a folder; `None` where there is none of that name, or where folders are not told.
@@ -68,7 +68,7 @@ impl Content for ShareTable {
         self.blocks(digest)
     }
 
-    fn at_once(&self, target: &Target) -> Option<Opened> {
+    fn at_once(&self, target: &Target) -> Option<AtOnce> {
         self.open_cached(target)
     }
 

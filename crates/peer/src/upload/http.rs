@@ -5,14 +5,16 @@
 
 use std::future::poll_fn;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use net::accept::Incoming;
 use net::body::SendFileError;
+use net::deadline::Deadline;
 use net::permits::Permit;
-use net::stop::StopSignal;
+use net::stop::{StopSignal, Stopped};
 use net::stream::Stream;
 use proto::http::answer::{self, Failure, Frame};
 use proto::http::decoder::{Decoded, RequestDecoder};
@@ -29,11 +31,12 @@ use proto::value::digest::Digest;
 use tokio::io::ReadBuf;
 use tokio::task::spawn_blocking;
 
-use self::prepared::{Body, Piece, Prepared};
+use self::prepared::{AtOnce, Body, Piece, Prepared};
 use super::content::Content;
 use super::places::{Place, Places};
 use crate::limit::RateLimit;
 use crate::notice::{HttpAnswer, Notice, Observer};
+use crate::shares::KeptOpen;
 
 mod prepared;
 
@@ -106,7 +109,7 @@ async fn run(uploads: &HttpUploads, incoming: Incoming, stop: StopSignal) {
     let mut decoder = RequestDecoder::new();
     decoder.push(&first, first_byte_at);
     drop(first);
-    let (out, answered) = (Vec::new(), Vec::new());
+    let (out, answered, stopping) = (Vec::new(), Vec::new(), stop.clone());
     let mut session = Session {
         uploads,
         stream,
@@ -117,9 +120,11 @@ async fn run(uploads: &HttpUploads, incoming: Incoming, stop: StopSignal) {
         out,
         answered,
         idle_until: first_byte_at + HTTP_IDLE,
+        deadline: Deadline::at(first_byte_at + HTTP_IDLE),
+        folder: None,
         _permit: permit,
     };
-    match session.converse().await {
+    match session.converse(stopping.stopped()).await {
         End::Orderly => session.stream.close_lingering(LINGER).await,
         End::Reset => session.stream.abort(),
     }
@@ -138,18 +143,22 @@ struct Session<'a> {
     answered: Vec<HttpAnswer>,
     /// Without another request the connection is closed then.
     idle_until: Instant,
+    deadline: Deadline,
+    /// Where the last file was, for the next one.
+    folder: Option<KeptOpen>,
     /// Keeps the connection counted.
     _permit: Permit,
 }
 
 impl Session<'_> {
-    async fn converse(&mut self) -> End {
+    /// `stopped`: one for the whole conversation, as to begin listening costs more than to be asked again.
+    async fn converse(&mut self, mut stopped: Stopped<'_>) -> End {
         loop {
             let step = match self.decoder.poll(Instant::now()) {
                 Decoded::Request(request) => self.answer(request).await,
                 Decoded::Refused(refusal) => self.refuse(refusal).await,
                 Decoded::Ended => self.end().await,
-                Decoded::Pending(wake) => self.wait(wake).await,
+                Decoded::Pending(wake) => self.wait(wake, &mut stopped).await,
             };
             if let Err(end) = step {
                 return end;
@@ -158,9 +167,9 @@ impl Session<'_> {
     }
 
     /// Sends what is to be sent, then waits for more to do.
-    async fn wait(&mut self, wake: Option<Instant>) -> Result<(), End> {
+    async fn wait(&mut self, wake: Option<Instant>, stopped: &mut Stopped<'_>) -> Result<(), End> {
         self.flush().await?;
-        match self.next_event(wake.unwrap_or(self.idle_until)).await {
+        match self.next_event(wake.unwrap_or(self.idle_until), stopped).await {
             Event::Bytes => Ok(()),
             Event::Over => {
                 self.decoder.push_end_of_file();
@@ -171,13 +180,19 @@ impl Session<'_> {
         }
     }
 
-    async fn next_event(&mut self, wake: Instant) -> Event {
-        let (stream, decoder) = (&mut self.stream, &mut self.decoder);
-        tokio::select! {
-            event = poll_fn(|context| read(stream, decoder, context)) => event,
-            () = tokio::time::sleep_until(wake.into()) => Event::Wake,
-            () = self.stop.stopped() => Event::Stop,
-        }
+    async fn next_event(&mut self, wake: Instant, stopped: &mut Stopped<'_>) -> Event {
+        let Self { stream, decoder, deadline, .. } = self;
+        deadline.set(wake);
+        poll_fn(|context| {
+            if Pin::new(&mut *stopped).poll(context).is_ready() {
+                return Poll::Ready(Event::Stop);
+            }
+            match read(stream, decoder, context) {
+                Poll::Pending => deadline.poll_passed(context).map(|()| Event::Wake),
+                ready => ready,
+            }
+        })
+        .await
     }
 
     async fn refuse(&mut self, refusal: Refusal) -> Result<(), End> {
@@ -198,30 +213,43 @@ impl Session<'_> {
         let uploads = self.uploads;
         let meant_for_us = request.host.as_deref().is_none_or(|host| uploads.manners.names.include(host));
         let at_once = match meant_for_us {
-            true => prepared::at_once(&*uploads.content, &request, frame),
-            false => Some(prepared::failed(Failure::Misdirected, &request, frame)),
+            true => prepared::at_once(&*uploads.content, &request, frame, &mut self.folder, &mut self.out),
+            false => Some(AtOnce::Prepared(prepared::failed(Failure::Misdirected, &request, frame))),
         };
-        let request = Arc::new(request);
-        if let Target::Have(digest, after) = request.target {
-            self.await_news(&digest, after).await?;
-        }
-        let Prepared { head, body, status } = match at_once {
-            Some(prepared) => prepared,
-            None => self.prepare(&request, frame).await?,
-        };
-        match body {
-            Some(body) if body.is_large() => self.send_large(&request, frame, head, body, status).await?,
-            body => {
-                self.out.extend_from_slice(&head);
-                self.out.extend_from_slice(body.as_ref().map_or(&[], Body::in_memory));
-                self.answered.push(HttpAnswer::new(&request, status, body.as_ref().map_or(0, Body::len)));
-                if self.out.len() >= HTTP_TOGETHER {
-                    self.flush().await?;
+        match at_once {
+            Some(AtOnce::Written(status, length)) => {
+                self.answered.push(HttpAnswer::of(request, status, length));
+                self.flush_if_much().await?;
+            }
+            Some(AtOnce::Prepared(prepared)) => self.send(Arc::new(request), frame, prepared).await?,
+            None => {
+                let request = Arc::new(request);
+                if let Target::Have(digest, after) = request.target {
+                    self.await_news(&digest, after).await?;
                 }
+                let prepared = self.prepare(&request, frame).await?;
+                self.send(request, frame, prepared).await?;
             }
         }
         self.idle_until = Instant::now() + HTTP_IDLE;
         if frame.keep_alive { Ok(()) } else { self.end().await }
+    }
+
+    async fn send(&mut self, request: Arc<Request>, frame: Frame, prepared: Prepared) -> Result<(), End> {
+        let Prepared { head, body, status } = prepared;
+        match body {
+            Some(body) if body.is_large() => self.send_large(&request, frame, head, body, status).await,
+            body => {
+                self.out.extend_from_slice(&head);
+                self.out.extend_from_slice(body.as_ref().map_or(&[], Body::in_memory));
+                self.answered.push(HttpAnswer::new(&request, status, body.as_ref().map_or(0, Body::len)));
+                self.flush_if_much().await
+            }
+        }
+    }
+
+    async fn flush_if_much(&mut self) -> Result<(), End> {
+        if self.out.len() >= HTTP_TOGETHER { self.flush().await } else { Ok(()) }
     }
 
     /// Whoever asks what is new of a download waits until there is something.
@@ -253,6 +281,7 @@ impl Session<'_> {
     ) -> Result<(), End> {
         // Nobody waits for an earlier answer while we wait for a place.
         self.flush().await?;
+        self.limit.takes(&request.target);
         let uploads = self.uploads;
         let (place, head, body, status) = match uploads.places.acquire_now(self.source.ip()) {
             Some(place) => (place, head, Some(body), status),

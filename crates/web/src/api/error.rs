@@ -24,15 +24,15 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    pub(super) fn bad_request(reason: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(reason: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, reason: reason.into(), retry_after: None }
     }
 
-    pub(super) fn not_found(reason: impl Into<String>) -> Self {
+    pub(crate) fn not_found(reason: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, reason: reason.into(), retry_after: None }
     }
 
-    pub(super) fn unavailable(reason: impl Into<String>, retry_after: Option<u64>) -> Self {
+    pub(crate) fn unavailable(reason: impl Into<String>, retry_after: Option<u64>) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self { status, reason: reason.into(), retry_after }
     }

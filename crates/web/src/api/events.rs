@@ -10,8 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::unfold;
 
 use super::error::{Refusal, Refused};
-use crate::feed::{Frame, Viewer};
-use crate::site::Shared;
+use crate::feed::{Feed, Frame, Viewer};
 
 /// Seconds after which a viewer who found no place may try again.
 const RETRY_AFTER: u64 = 10;
@@ -28,8 +27,8 @@ const OPENING: &str = "retry: 2000\n\n";
         (status = 503, description = "Too many look on already", body = Refusal),
     )
 )]
-pub(super) async fn events(State(shared): State<Arc<Shared>>) -> Result<Response, Refused> {
-    let Some(viewer) = shared.feed.join() else {
+pub(crate) async fn events(State(feed): State<Arc<Feed>>) -> Result<Response, Refused> {
+    let Some(viewer) = feed.join() else {
         return Err(Refused::unavailable("too many look on already", Some(RETRY_AFTER)));
     };
     let first = [OPENING.as_bytes(), &viewer.first].concat();

@@ -1,14 +1,16 @@
 //! What is shared, and who has it.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::{Extension, Json};
 use index::snapshot::FileRow;
 use index::store::Range;
+use peer::shares::SharedFile;
 use proto::directory::Key;
-use proto::limits::{API_PAGE_MAX, NAME_BYTES_MAX};
+use proto::limits::NAME_BYTES_MAX;
 use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 use proto::value::number::RfcNumber;
@@ -19,15 +21,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{Refusal, Refused};
+use super::page::page_size;
 use crate::site::Shared;
-
-/// Rows of a page whose size nobody said.
-const PAGE: usize = 100;
 
 /// Which page of which files.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// Only names that begin so.
     prefix: Option<String>,
     /// The `next` of the page before, or the `key` of any file.
@@ -37,18 +37,47 @@ pub(super) struct Asked {
     limit: Option<usize>,
 }
 
+impl Asked {
+    /// What names begin with, if anything was said.
+    pub(crate) fn prefix(&self) -> Result<Option<String>, Refused> {
+        match self.prefix.as_ref().filter(|prefix| !prefix.is_empty()) {
+            None => Ok(None),
+            Some(prefix) if is_prefix(prefix) => Ok(Some(prefix.clone())),
+            Some(_) => Err(Refused::bad_request("no file can have a name that begins so")),
+        }
+    }
+
+    /// Where the page begins.
+    pub(crate) fn after(&self) -> Result<Option<Key>, Refused> {
+        self.after.as_deref().map(|after| parse_key(after).ok_or_else(bad_cursor)).transpose()
+    }
+
+    /// How many rows it has.
+    pub(crate) fn page_size(&self) -> Result<usize, Refused> {
+        page_size(self.limit)
+    }
+}
+
 /// Some files: those with a number alone first, then the others by name.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Files {
+pub(crate) struct Files {
     files: Vec<File>,
     /// Where the next page begins; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
+impl Files {
+    /// A page, after which there may be more.
+    pub(crate) fn page(files: Vec<File>, has_more: bool) -> Self {
+        let next = files.last().filter(|_| has_more).map(|file| file.key.clone());
+        Self { files, next }
+    }
+}
+
 /// A file, whoever has it. Size, time and hash are those of whoever added it first.
 #[derive(Debug, Serialize, ToSchema)]
-struct File {
+pub(crate) struct File {
     /// What it is found by: `name:` and its name, or `rfc:` and its number.
     key: String,
     /// Its name; absent where only a number and a title are known.
@@ -78,7 +107,7 @@ struct File {
 /// Which file: exactly one of these.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// By its name, or the last part of it.
     name: Option<String>,
     /// By its number.
@@ -90,14 +119,14 @@ pub(super) struct Wanted {
 
 /// Everything that goes by one name, number or hash.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Variants {
+pub(crate) struct Variants {
     /// Each content once, what is published first.
     variants: Vec<Variant>,
 }
 
 /// One content, and who has it.
 #[derive(Debug, Serialize, ToSchema)]
-struct Variant {
+pub(crate) struct Variant {
     /// The name under which it was published first.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -126,7 +155,7 @@ struct Variant {
 
 /// Who has a content.
 #[derive(Debug, Serialize, ToSchema)]
-struct Source {
+pub(crate) struct Source {
     /// Its host, as you can reach it.
     host: String,
     /// Its upload port.
@@ -154,17 +183,10 @@ pub(super) async fn files(
     State(shared): State<Arc<Shared>>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Files>, Refused> {
-    let Query(Asked { prefix, after, limit }) = asked?;
-    let limit = page_size(limit)?;
-    let range = match prefix.filter(|prefix| !prefix.is_empty()) {
-        None => Range::Everything,
-        Some(prefix) if is_prefix(&prefix) => Range::Prefix(prefix.into()),
-        Some(_) => return Err(Refused::bad_request("no file can have a name that begins so")),
-    };
-    let after = after.map(|after| parse_key(&after).ok_or_else(bad_cursor)).transpose()?;
-    let found = shared.server.files(&range, after, limit).await;
-    let next = found.rows.last().filter(|_| found.more).map(|row| key_text(&row.key));
-    Ok(Json(Files { files: found.rows.into_iter().map(File::from).collect(), next }))
+    let Query(asked) = asked?;
+    let range = asked.prefix()?.map_or(Range::Everything, |prefix| Range::Prefix(prefix.into()));
+    let found = shared.server.files(&range, asked.after()?, asked.page_size()?).await;
+    Ok(Json(Files::page(found.rows.into_iter().map(File::from).collect(), found.more)))
 }
 
 /// One file: each content that goes by its name, and who has it.
@@ -189,7 +211,8 @@ pub(super) async fn file(
 }
 
 impl Wanted {
-    fn target(self) -> Result<Target, Refused> {
+    /// What is meant.
+    pub(crate) fn target(self) -> Result<Target, Refused> {
         match self {
             Self { name: Some(name), rfc: None, hash: None } => {
                 let checked = FileName::parse(name.as_bytes()).map(|name| name.as_str().to_owned());
@@ -203,14 +226,6 @@ impl Wanted {
                 .ok_or_else(|| Refused::bad_request("a hash has 64 hexadecimal digits")),
             _ => Err(Refused::bad_request("say exactly one of name, rfc and hash")),
         }
-    }
-}
-
-/// How many rows a page has.
-pub(super) fn page_size(asked: Option<usize>) -> Result<usize, Refused> {
-    match asked.unwrap_or(PAGE) {
-        limit @ 1..=API_PAGE_MAX => Ok(limit),
-        _ => Err(Refused::bad_request(format!("limit is 1 to {API_PAGE_MAX}"))),
     }
 }
 
@@ -233,12 +248,70 @@ fn key_text(key: &Key) -> String {
     }
 }
 
+/// The name that a key is.
+pub(crate) fn key_of_file(key: &Key) -> Option<Arc<str>> {
+    match key {
+        Key::Name(name) => Some(Arc::clone(name)),
+        _ => None,
+    }
+}
+
 /// It says where to go on and nothing else, so a forged one is harmless.
 fn parse_key(text: &str) -> Option<Key> {
     match text.split_once(':')? {
         ("rfc", number) => number.parse().ok().map(Key::Rfc),
         ("name", name) => FileName::parse(name.as_bytes()).ok().map(|name| Key::Name(name.as_str().into())),
         _ => None,
+    }
+}
+
+impl From<SharedFile> for File {
+    fn from(shared: SharedFile) -> Self {
+        let SharedFile { name, size, modified, hash, rfc, title, .. } = shared;
+        Self {
+            key: key_text(&Key::Name(Arc::clone(&name))),
+            name: Some(name.to_string()),
+            rfc: rfc.map(RfcNumber::get),
+            title: title.map(|title| title.to_string()),
+            size: Some(size),
+            modified: Some(seconds(modified)),
+            hash: hash.map(|hash| hash.to_string()),
+            sources: 1,
+            contents: 1,
+        }
+    }
+}
+
+impl Variants {
+    pub(crate) fn one(variant: Variant) -> Self {
+        Self { variants: vec![variant] }
+    }
+}
+
+impl Variant {
+    /// What a peer shares itself.
+    pub(crate) fn of_shared(shared: SharedFile, source: Option<Source>) -> Self {
+        let published = !shared.copied;
+        let File { name, rfc, title, size, modified, hash, .. } = File::from(shared);
+        let sources: Vec<Source> = source.into_iter().collect();
+        let sources_in_all = sources.len();
+        Self { name, rfc, title, size, modified, hash, published, sources, sources_in_all }
+    }
+}
+
+impl Source {
+    /// Somebody who has all of it, and serves it over HTTP.
+    pub(crate) fn whole(host: String, port: u16, published: bool) -> Self {
+        Self { host, port, tls: None, http: true, partial: false, published }
+    }
+}
+
+/// Since 1970, also for what is older.
+pub(crate) fn seconds(time: SystemTime) -> i64 {
+    let seconds = |distance: Duration| i64::try_from(distance.as_secs()).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => seconds(since),
+        Err(before) => -seconds(before.duration()),
     }
 }
 

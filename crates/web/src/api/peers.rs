@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{Refusal, Refused};
-use super::files::page_size;
+use super::page::page_size;
 use crate::site::Shared;
 
 /// Which page.
@@ -48,6 +48,8 @@ struct Peer {
     port: u16,
     /// How many records it has.
     records: usize,
+    /// Bytes a second that it sends to others, as it says itself; 0 also of a peer that says nothing.
+    sending: u64,
 }
 
 /// Who shares something, in the order of joining.
@@ -73,8 +75,8 @@ pub(super) async fn peers(
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| row.session.0);
     let peers = rows.into_iter().map(|row| {
-        let index::snapshot::PeerRow { session, host, port, records } = row;
-        Peer { id: session.0, host, port, records }
+        let index::snapshot::PeerRow { session, host, port, records, sending } = row;
+        Peer { id: session.0, host, port, records, sending }
     });
     Ok(Json(Peers { peers: peers.collect(), next }))
 }

@@ -5,42 +5,45 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use peer::shares::SharedFile;
+use proto::value::number::RfcNumber;
 use proto::wire::v11::body::FoundLine;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{Refusal, Refused};
-use super::files::page_size;
+use super::files::seconds;
+use super::page::page_size;
 use crate::site::Shared;
 
 /// What is looked for.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// Words in any order, the beginnings of words, and filters: `kind:pdf`, `size:>10M`, `is:complete`.
-    query: String,
+    pub(crate) query: String,
     /// The `next` of the page before.
     #[serde(default)]
-    after: Option<u16>,
+    pub(crate) after: Option<u16>,
     /// How many at most.
     #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
 }
 
 /// What was found, the best first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Found {
-    files: Vec<FoundFile>,
+pub(crate) struct Found {
+    pub(crate) files: Vec<FoundFile>,
     /// Where the next page begins; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<usize>,
+    pub(crate) next: Option<usize>,
     /// The search was given up before its end: there may be better ones, and other words find them.
-    incomplete: bool,
+    pub(crate) incomplete: bool,
 }
 
 /// One content that was found; of several contents of one name each is found.
 #[derive(Debug, Serialize, ToSchema)]
-struct FoundFile {
+pub(crate) struct FoundFile {
     /// Its name; absent where only a number and a title are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -96,5 +99,22 @@ impl From<FoundLine> for FoundFile {
         let FoundLine { name, size, modified, hash, rfc, title, published, sources_in_all, complete } = line;
         let hash = hash.map(|hash| hash.to_string());
         Self { name, rfc, title, size, modified, hash, published, sources: sources_in_all, complete }
+    }
+}
+
+impl From<SharedFile> for FoundFile {
+    fn from(shared: SharedFile) -> Self {
+        let SharedFile { name, size, modified, hash, rfc, title, copied, .. } = shared;
+        Self {
+            name: Some(name.to_string()),
+            rfc: rfc.map(RfcNumber::get),
+            title: title.map(|title| title.to_string()),
+            size: Some(size),
+            modified: Some(seconds(modified)),
+            hash: hash.map(|hash| hash.to_string()),
+            published: !copied,
+            sources: 1,
+            complete: 1,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! How much there is, how busy the index is, and what happened last.
+//! How much there is, and how busy the index is.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,12 +8,14 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::feed::{Line, Sample};
+use crate::feed::Sample;
 use crate::site::Shared;
 
 /// The index at this moment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Status {
+    /// `index`; the page of a peer says `peer`.
+    kind: &'static str,
     /// The version of the program.
     version: &'static str,
     /// Connections that have joined.
@@ -32,20 +34,12 @@ pub(super) struct Status {
     last: Option<Sample>,
 }
 
-/// The last ten minutes.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Recent {
-    /// One a second, the oldest first.
-    samples: Vec<Sample>,
-    /// What happened last, the oldest first; in busy times a part of it.
-    lines: Vec<Line>,
-}
-
 /// How much there is, and how busy the index is.
 #[utoipa::path(get, path = "/api/v1/status", operation_id = "status", responses((status = 200, body = Status)))]
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     let (now, status) = (Instant::now(), shared.server.status());
     Json(Status {
+        kind: "index",
         version: env!("CARGO_PKG_VERSION"),
         peers: status.peers,
         records: status.records,
@@ -54,10 +48,4 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
         warming_s: shared.server.warming(now).map(|left| left.as_secs() + 1),
         last: shared.feed.samples().last().copied(),
     })
-}
-
-/// The plots of the last ten minutes, and the last requests.
-#[utoipa::path(get, path = "/api/v1/recent", operation_id = "recent", responses((status = 200, body = Recent)))]
-pub(super) async fn recent(State(shared): State<Arc<Shared>>) -> Json<Recent> {
-    Json(Recent { samples: shared.feed.samples(), lines: shared.feed.lines() })
 }

@@ -19,9 +19,12 @@ pub(crate) struct Sample {
     /// The same for 99 of 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) p99_us: Option<u32>,
-    /// Connections that had joined.
+    /// Bytes of files sent in it, by a peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sent_per_s: Option<u64>,
+    /// See the frame's.
     pub(crate) peers: usize,
-    /// Records that there were.
+    /// See the frame's.
     pub(crate) records: usize,
 }
 
@@ -30,9 +33,9 @@ pub(crate) struct Sample {
 pub(crate) struct Frame {
     /// When, in milliseconds since 1970.
     pub(crate) time: u64,
-    /// Connections that have joined.
+    /// At an index the connections that have joined; at a peer the hosts that are connected to its upload port.
     pub(crate) peers: usize,
-    /// Records.
+    /// At an index its records; at a peer the files that it shares.
     pub(crate) records: usize,
     /// Requests since the start.
     pub(crate) requests: u64,

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 pub(crate) enum Happened<'a> {
     Joined { source: SocketAddr },
     Left { source: SocketAddr, records: usize },
-    Request { source: SocketAddr, raw: &'a [u8], status: &'static str, records: usize },
+    Request { source: SocketAddr, raw: &'a [u8], status: &'a str, records: usize },
 }
 
 /// The same as a line.
@@ -31,7 +31,7 @@ pub(crate) struct Line {
     /// How it was answered, of a request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    pub(crate) status: Option<&'static str>,
+    pub(crate) status: Option<Box<str>>,
 }
 
 impl Line {
@@ -48,7 +48,7 @@ impl Line {
                 if records > 1 {
                     text.push_str(&format!(" ({records} records)"));
                 }
-                (source, text, Some(status))
+                (source, text, Some(status.into()))
             }
         };
         Self { number: 0, time, source: source.to_string().into(), text: text.into(), status }

@@ -20,7 +20,8 @@ use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 
 use crate::files;
-use crate::upload::content::{Content, Opened};
+use crate::shares::KeptOpen;
+use crate::upload::content::{self, Content, Opened};
 
 /// An answer.
 pub(super) struct Prepared {
@@ -70,10 +71,43 @@ impl Body {
     }
 }
 
-/// An answer that takes no wait; `None` where one could be needed, or where it is not known.
-pub(super) fn at_once(content: &dyn Content, request: &Request, frame: Frame) -> Option<Prepared> {
-    let found = content.at_once(&request.target)?;
-    of_file(&found, &|_| true, request, frame, files::read_cached).ok()
+/// An answer that took no wait.
+pub(super) enum AtOnce {
+    /// It is among what goes out: its status, and how much of the file it has.
+    Written(Status, u64),
+    /// It is still to be sent.
+    Prepared(Prepared),
+}
+
+/// Answers without a wait, and appends the answer to `out` if it is short; `None` where a wait could be needed, or where nothing is
+/// known. What is to be kept for the next time goes to `folder`.
+pub(super) fn at_once(
+    content: &dyn Content,
+    request: &Request,
+    frame: Frame,
+    folder: &mut Option<KeptOpen>,
+    out: &mut Vec<u8>,
+) -> Option<AtOnce> {
+    let content::AtOnce { opened, never_waits, folder: own } = content.at_once(&request.target)?;
+    *folder = Some(own);
+    let read = |file: &File, buffer: &mut [u8], at: u64| files::read_cached(file, buffer, at, never_waits);
+    let entity = entity(&opened);
+    let plan = Plan::of(request, &entity, 0);
+    match plan.body() {
+        BodyPlan::Bytes(first, end) if end - first <= HTTP_TOGETHER as u64 => {
+            let before = out.len();
+            plan.write(&entity, frame, out);
+            let at = out.len();
+            // Small, as was just seen.
+            out.resize(at + (end - first) as usize, 0);
+            if read(&opened.file, out.get_mut(at..).unwrap_or_default(), first).is_err() {
+                out.truncate(before);
+                return None;
+            }
+            Some(AtOnce::Written(plan.status(), end - first))
+        }
+        _ => of_file(&opened, &|_| true, request, frame, read).ok().map(AtOnce::Prepared),
+    }
 }
 
 /// Finds what the request asks for, and decides how it is answered. Blocks.
@@ -161,15 +195,7 @@ fn of_file(
     frame: Frame,
     read: impl Fn(&File, &mut [u8], u64) -> std::io::Result<()>,
 ) -> std::io::Result<Prepared> {
-    let leaf = found.name.rsplit('/').next();
-    let entity = Entity {
-        size: found.size,
-        tag: found.hash.map(EntityTag::File),
-        modified: Some(found.modified),
-        sha256: found.sha256,
-        media: leaf.map_or(media::BYTES, media::of),
-        leaf,
-    };
+    let entity = entity(found);
     let plan = Plan::of(request, &entity, fastrand::u64(..));
     let (pieces, end) = pieces(plan.body());
     let is_there = if pieces.is_empty() {
@@ -195,6 +221,18 @@ fn of_file(
         }
     };
     Ok(with_head(&plan, &entity, frame, body))
+}
+
+fn entity(found: &Opened) -> Entity<'_> {
+    let leaf = found.name.rsplit('/').next();
+    Entity {
+        size: found.size,
+        tag: found.hash.map(EntityTag::File),
+        modified: Some(found.modified),
+        sha256: found.sha256,
+        media: leaf.map_or(media::BYTES, media::of),
+        leaf,
+    }
 }
 
 fn pieces(plan: BodyPlan<'_>) -> (Vec<Piece>, Vec<u8>) {

@@ -55,6 +55,8 @@ pub enum Ask<'a> {
     Ping {
         /// The answer shall say which cluster the index belongs to.
         asks_cluster: bool,
+        /// Bytes a second that the asking peer sends to others now, for whoever watches the index.
+        sending: Option<u64>,
     },
     /// `WANTS ALL`: the index may say, at any time, of which files it wants digests.
     Wants,
@@ -136,7 +138,9 @@ impl<'a> Ask<'a> {
             }
             (b"PING", b"ALL", [_]) => {
                 no_body?;
-                Ok(Self::Ping { asks_cluster: headers.find("Cluster")?.is_some() })
+                // It is only shown: what cannot be read is left out, as an older index does.
+                let sending = headers.find("Sending").ok().flatten().and_then(rate);
+                Ok(Self::Ping { asks_cluster: headers.find("Cluster")?.is_some(), sending })
             }
             (b"WANTS", b"ALL", [_]) => no_body.map(|()| Self::Wants),
             (b"WATCH", b"ALL", [_]) => {
@@ -192,9 +196,10 @@ impl<'a> Ask<'a> {
                 lines.push(format!("Limit: {limit}"));
                 lines.extend(cursor.as_deref().map(|cursor| format!("Cursor: {}", percent_encode(cursor))));
             }
-            Self::Ping { asks_cluster } => {
+            Self::Ping { asks_cluster, sending } => {
                 lines.push(format!("PING ALL {VERSION}"));
                 lines.extend(asks_cluster.then(|| "Cluster: ?".to_owned()));
+                lines.extend(sending.map(|rate| format!("Sending: {rate}")));
             }
             Self::Wants => lines.push(format!("WANTS ALL {VERSION}")),
             Self::Watch(Scope::One(target)) => lines.push(format!("WATCH {target} {VERSION}")),
@@ -329,6 +334,11 @@ fn number(value: &[u8]) -> Option<usize> {
     str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }
 
+fn rate(value: &[u8]) -> Option<u64> {
+    let digits = (1..=15).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+    str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
+}
+
 /// For callers that check a single value of a body as a request's would be.
 pub(super) fn checked_name(name: &str) -> Result<FileName<'_>, ValueError> {
     FileName::parse(name.as_bytes())
@@ -369,8 +379,8 @@ mod tests {
             Ask::List(Page { limit: 1, ..Page::default() }),
             Ask::Search { query: "two words".into(), cursor: None, limit: 10 },
             Ask::Search { query: "size:>1 a".into(), cursor: Some("7".into()), limit: 1 },
-            Ask::Ping { asks_cluster: false },
-            Ask::Ping { asks_cluster: true },
+            Ask::Ping { asks_cluster: false, sending: Some(12_345_678) },
+            Ask::Ping { asks_cluster: true, sending: None },
             Ask::Watch(Scope::All { prefix: None }),
             Ask::Watch(Scope::All { prefix: Some("models/a b".into()) }),
             Ask::Watch(Scope::One(Target::Hash(Digest([0xab; 32])))),
