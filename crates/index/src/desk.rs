@@ -26,6 +26,7 @@ use proto::wire::status::Status;
 use proto::wire::version::Version;
 
 use crate::claims::Peers;
+use crate::guard::Pass;
 use crate::meter::Kind;
 use crate::notice::{LeftWhy, Notice};
 use crate::outlet::{Outlet, is_full};
@@ -36,6 +37,7 @@ use crate::wants::Listening;
 
 mod at_once;
 mod choice;
+mod guarded;
 pub(crate) mod v11;
 mod watch;
 
@@ -48,6 +50,8 @@ pub(crate) struct Desk {
     source: SocketAddr,
     view: View,
     peers: Peers,
+    /// The token that was shown.
+    pass: Option<Arc<Pass>>,
     /// The requester may be told what is wanted.
     listening: Option<Box<Listening>>,
     /// Ends a wait; everything else is short.
@@ -87,7 +91,7 @@ impl Desk {
         let requester = Requester { source: source.ip(), reached };
         let Settings { record_host, order, .. } = shared.settings;
         let view = View { policy: record_host, order, requester, session: id };
-        Self { shared, source, view, peers: Peers::default(), listening: None, stop, left: None }
+        Self { shared, source, view, peers: Peers::default(), pass: None, listening: None, stop, left: None }
     }
 
     /// What the requester is to be told without having asked just now.
@@ -107,7 +111,7 @@ impl Desk {
 
     /// Answers a request, or begins to.
     pub(crate) fn answer<'a>(&'a mut self, request: Request<'a>, outlet: &'a mut Outlet) -> Step<'a> {
-        let at_once = self.shared.store.at_once().is_some();
+        let at_once = self.shared.store.at_once().is_some() && !self.is_guarded();
         match request.verb {
             Verb::Add(add) if at_once => {
                 let added = self.added_at_once(&add);
@@ -120,6 +124,9 @@ impl Desk {
     }
 
     async fn answer_slowly(&mut self, request: Request<'_>, outlet: &mut Outlet) -> Result<(), WriteError> {
+        if let Some(refused) = self.refuse_unless_allowed(&request, outlet).await {
+            return refused;
+        }
         match &request.verb {
             Verb::Add(add) => {
                 let peer = Arc::clone(self.peer_of(add));

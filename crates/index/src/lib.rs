@@ -10,6 +10,7 @@
 pub mod checksums;
 mod claims;
 mod desk;
+pub mod guard;
 pub mod meter;
 pub mod notice;
 mod outlet;

@@ -18,6 +18,7 @@ use tokio::sync::futures::Notified;
 
 use crate::checksums::{self, Checksums};
 use crate::claims::Claims;
+use crate::guard::Guard;
 use crate::meter::{Meter, Totals};
 use crate::notice::Observer;
 use crate::pieces::PieceShelf;
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) guard: Option<Arc<Guard>>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) wants: Arc<Wants>,
     pub(crate) pieces: PieceShelf,
@@ -131,11 +133,24 @@ impl Server {
     /// A server over a store. `since` is the moment of its start, which [`Self::status`] gives back.
     #[must_use]
     pub fn new(settings: Settings, store: Store, observer: Arc<dyn Observer>, since: Instant) -> Self {
+        Self::guarded(settings, store, observer, since, None)
+    }
+
+    /// The same, where not everybody may do everything.
+    #[must_use]
+    pub fn guarded(
+        settings: Settings,
+        store: Store,
+        observer: Arc<dyn Observer>,
+        since: Instant,
+        guard: Option<Arc<Guard>>,
+    ) -> Self {
         let claims = Arc::new(Claims::default());
         Self(Arc::new(Shared {
             settings,
             store,
             observer,
+            guard,
             claims,
             wants: Arc::default(),
             pieces: PieceShelf::default(),
@@ -162,6 +177,12 @@ impl Server {
     /// waited for so long at most.
     pub async fn checksums(&self, hash: Digest, patience: Duration) -> Checksums {
         checksums::of(&self.0, hash, patience).await
+    }
+
+    /// Who decides what may be done here; without one everybody may do everything.
+    #[must_use]
+    pub fn guard(&self) -> Option<&Guard> {
+        self.0.guard.as_deref()
     }
 
     /// What there is at this moment.

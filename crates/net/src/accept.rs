@@ -7,6 +7,7 @@ use crate::backoff::BackOff;
 use crate::first::{Opening, opening};
 use crate::limits::{ABORT_WAIT, HANDSHAKE_WAIT, LINGERING_MAX, REFUSAL_PATIENCE, UNPROVEN_MAX};
 use crate::listen::Listeners;
+use crate::lists::{AddressLists, Listed};
 use crate::permits::{Denied, Permit, Permits};
 use crate::protect::is_local_network;
 use crate::stop::StopSignal;
@@ -38,6 +39,8 @@ pub struct Policy {
     pub refusal: &'static [u8],
     /// How long connections may go on after the stop.
     pub drain: Duration,
+    /// Who is let in, or not, whatever network it is in.
+    pub lists: AddressLists,
     /// What a connection in TLS is taken with; without it such a connection goes to the handler as it came.
     pub tls: Option<Acceptor>,
 }
@@ -99,6 +102,8 @@ pub enum AcceptNotice {
 pub enum RefusedReason {
     /// Protected mode, and the source is not in our own network.
     NotLocal,
+    /// The operator's lists keep it out.
+    Denied,
     /// Too many connections from this IPv4 address or IPv6 /64.
     TooManyFromAddress {
         /// How many there may be.
@@ -263,8 +268,11 @@ where
     }
 
     fn admit(&self, source: SocketAddr) -> Result<Permit, RefusedReason> {
-        if !self.policy.public && !is_local_network(source.ip()) {
-            return Err(RefusedReason::NotLocal);
+        match self.policy.lists.judge(source.ip()) {
+            Listed::Denied => return Err(RefusedReason::Denied),
+            Listed::Allowed => {}
+            Listed::Nowhere if self.policy.public || is_local_network(source.ip()) => {}
+            Listed::Nowhere => return Err(RefusedReason::NotLocal),
         }
         self.permits.acquire(source.ip()).map_err(RefusedReason::from)
     }
@@ -435,14 +443,17 @@ mod tests {
     use crate::listen::{ListenSpec, PortChoice};
     use crate::stop::stop_pair;
 
-    const POLICY: Policy = Policy {
-        public: false,
-        connections_max: 10,
-        per_address_max: 10,
-        refusal: b"no",
-        drain: Duration::from_secs(1),
-        tls: None,
-    };
+    fn policy() -> Policy {
+        Policy {
+            public: false,
+            connections_max: 10,
+            per_address_max: 10,
+            refusal: b"no",
+            drain: Duration::from_secs(1),
+            lists: AddressLists::default(),
+            tls: None,
+        }
+    }
 
     struct Deaf;
 
@@ -467,10 +478,10 @@ mod tests {
         let (_stopper, stop) = stop_pair();
         let stranger: SocketAddr = "[2001:db8::1]:7".parse().unwrap();
         let neighbour: SocketAddr = "192.168.0.7:7".parse().unwrap();
-        let protected = Door::new(POLICY, Arc::new(Deaf), ignore, stop.clone());
+        let protected = Door::new(policy(), Arc::new(Deaf), ignore, stop.clone());
         assert_eq!(protected.admit(stranger).err(), Some(RefusedReason::NotLocal));
         assert!(protected.admit(neighbour).is_ok());
-        let public = Door::new(Policy { public: true, ..POLICY }, Arc::new(Deaf), ignore, stop);
+        let public = Door::new(Policy { public: true, ..policy() }, Arc::new(Deaf), ignore, stop);
         assert!(public.admit(stranger).is_ok() && public.admit(neighbour).is_ok());
     }
 

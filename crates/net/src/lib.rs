@@ -15,6 +15,7 @@ mod first;
 pub mod interfaces;
 pub mod limits;
 pub mod listen;
+pub mod lists;
 pub mod permits;
 pub mod portable;
 pub mod protect;

@@ -16,14 +16,17 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(20);
-const POLICY: Policy = Policy {
-    public: false,
-    connections_max: 100,
-    per_address_max: 100,
-    refusal: b"",
-    drain: Duration::ZERO,
-    tls: None,
-};
+fn policy() -> Policy {
+    Policy {
+        public: false,
+        connections_max: 100,
+        per_address_max: 100,
+        refusal: b"",
+        drain: Duration::ZERO,
+        lists: net::lists::AddressLists::default(),
+        tls: None,
+    }
+}
 
 struct Ear(UnboundedSender<AcceptNotice>);
 
@@ -59,7 +62,7 @@ async fn no_free_descriptor_delays_connections_and_loses_none() {
 
     let (sender, mut notices) = unbounded_channel();
     let (_stopper, stop) = stop_pair();
-    tokio::spawn(serve(listeners, POLICY, Arc::new(Ear(sender)), greet, stop));
+    tokio::spawn(serve(listeners, policy(), Arc::new(Ear(sender)), greet, stop));
     let notice = timeout(LIMIT, notices.recv()).await.unwrap().unwrap();
     let AcceptNotice::Trouble(error) = notice else { panic!("{notice:?}") };
     assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::MFILE.raw_os_error()));

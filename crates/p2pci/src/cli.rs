@@ -7,6 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use peer::indexes::Indexes;
+use proto::access::rights::Rights;
 use proto::limits::KEEP_FREE_PERCENT;
 use proto::reach::Net;
 
@@ -66,6 +67,8 @@ pub enum Command {
     Search(Search),
     /// Show what comes, changes and goes at the index, until stopped
     Watch(Watch),
+    /// Make, list and revoke the tokens of an index
+    Token(Token),
     /// Watch an index and two peers do the whole job on this machine, every step checked
     Demo(Demo),
 }
@@ -117,6 +120,27 @@ pub struct Server {
     pub tls: Option<UseTls>,
     #[command(flatten)]
     pub own: OwnKey,
+    /// Let in addresses of this network only, wherever they are: ADDRESS/BITS
+    #[arg(long, value_name = "NET", value_delimiter = ',', env = "P2PCI_ALLOW_FROM")]
+    pub allow_from: Vec<Net>,
+    /// Let in no address of this network: ADDRESS/BITS
+    #[arg(long, value_name = "NET", value_delimiter = ',', env = "P2PCI_DENY_FROM")]
+    pub deny_from: Vec<Net>,
+    /// A file with lines 'allow NET' and 'deny NET' that count as well; read again when it changes, and on SIGHUP
+    #[arg(long, value_name = "FILE", env = "P2PCI_ADDRESS_LIST")]
+    pub address_list: Option<PathBuf>,
+    /// Only those may do something who have one of these tokens: the file that 'p2pci token' writes
+    #[arg(long, value_name = "FILE", env = "P2PCI_TOKENS")]
+    pub tokens: Option<PathBuf>,
+    /// What those may do who have no token: list, get, add, or none
+    #[arg(
+        long,
+        value_name = "RIGHTS",
+        default_value = "none",
+        requires = "tokens",
+        env = "P2PCI_ANYONE_CAN"
+    )]
+    pub anyone_can: Rights,
     /// Let in only those with a certificate of these authorities: a file in PEM
     #[arg(long, value_name = "FILE", env = "P2PCI_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
@@ -173,6 +197,9 @@ pub struct Trust {
     /// Believe what these authorities vouch for, where the index has no fingerprint: a file in PEM
     #[arg(long, value_name = "FILE", env = "P2PCI_TLS_CA")]
     pub tls_ca: Option<PathBuf>,
+    /// The file with the token to show to the index; the variable P2PCI_TOKEN has the token itself
+    #[arg(long, value_name = "FILE", env = "P2PCI_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
     #[command(flatten)]
     pub own: OwnKey,
 }
@@ -408,6 +435,72 @@ pub struct Watch {
     /// JSON Lines instead of text
     #[arg(long, env = "P2PCI_JSON")]
     pub json: bool,
+}
+
+/// `p2pci token`
+#[derive(Debug, Args)]
+pub struct Token {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: TokenCommand,
+}
+
+/// The commands of `p2pci token`.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token, and write it on standard output: the only time that it is seen
+    New(NewToken),
+    /// Show what there is, without the tokens themselves
+    List(TokenList),
+    /// Take a token back: a running index hears of it within a second
+    Revoke(RevokeToken),
+}
+
+/// Where the tokens are.
+#[derive(Debug, Args)]
+pub struct TokenFile {
+    /// The file that 'p2pci server --tokens' reads; made if it is not there
+    #[arg(long, value_name = "FILE", env = "P2PCI_TOKENS")]
+    pub tokens: PathBuf,
+}
+
+/// `p2pci token new`
+#[derive(Debug, Args)]
+pub struct NewToken {
+    /// What it is for: list, get, add or admin, with commas between them
+    #[arg(long, value_name = "RIGHTS", default_value = "list,get")]
+    pub can: Rights,
+    /// Whose private files it leads to
+    #[arg(long, value_name = "GROUP", value_parser = crate::settings::group)]
+    pub group: Option<String>,
+    /// What the names of files must begin with that are published by it
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// For how long it is good, such as 12h or 90d
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub expires: Option<std::time::Duration>,
+    #[command(flatten)]
+    pub file: TokenFile,
+}
+
+/// `p2pci token list`
+#[derive(Debug, Args)]
+pub struct TokenList {
+    #[command(flatten)]
+    pub file: TokenFile,
+    /// JSON Lines instead of text
+    #[arg(long, env = "P2PCI_JSON")]
+    pub json: bool,
+}
+
+/// `p2pci token revoke`
+#[derive(Debug, Args)]
+pub struct RevokeToken {
+    /// Which one, as 'p2pci token list' calls it
+    #[arg(value_name = "ID")]
+    pub id: String,
+    #[command(flatten)]
+    pub file: TokenFile,
 }
 
 /// `p2pci demo`

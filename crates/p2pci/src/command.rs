@@ -8,12 +8,13 @@ mod lookup;
 pub mod search;
 mod server;
 mod share;
+mod token;
 mod watch;
 
 use peer::link::LinkError;
 use peer::query::QueryError;
 
-use crate::cli::{Command, Get};
+use crate::cli::{Command, Get, TokenCommand};
 use crate::exit::{Code, Failure};
 use crate::out::{Format, Out};
 use crate::signals;
@@ -29,7 +30,7 @@ impl Command {
             Self::List(args) => args.index.complete(),
             Self::Search(args) => args.index.complete(),
             Self::Watch(args) => args.index.complete(),
-            Self::Server(_) | Self::Demo(_) => Ok(()),
+            Self::Server(_) | Self::Demo(_) | Self::Token(_) => Ok(()),
         }
     }
 
@@ -42,6 +43,7 @@ impl Command {
             Self::List(args) => args.json,
             Self::Search(args) => args.json,
             Self::Watch(args) => args.json,
+            Self::Token(args) => matches!(&args.what, TokenCommand::List(args) if args.json),
             Self::Server(_) | Self::Client(_) | Self::Demo(_) => false,
         };
         if json { Format::Json } else { Format::Text }
@@ -60,6 +62,7 @@ pub async fn run(mut command: Command, out: Out) -> Result<(), Failure> {
         Command::List(args) => unless_interrupted(list::run(args, out)).await,
         Command::Search(args) => unless_interrupted(search::run(args, out)).await,
         Command::Watch(args) => watch::run(args, out).await,
+        Command::Token(args) => token::run(args, out),
         Command::Demo(args) => unless_interrupted(demo::run(args, out)).await,
     }
 }

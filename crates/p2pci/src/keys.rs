@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use net::interfaces::{host_name, reachable_addresses};
 use net::tls::pki_types::pem::PemObject;
@@ -20,6 +21,7 @@ use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 
 use crate::cli::{OwnKey, ServerFlag, Trust};
 use crate::exit::{Code, Failure};
+use crate::token_file;
 
 /// The modes of what only its owner may read.
 const KEY_MODE: u32 = 0o600;
@@ -46,7 +48,11 @@ impl ServerFlag {
 impl Trust {
     /// The same for these indexes.
     pub fn complete(&self, servers: &mut Indexes) -> Result<(), Failure> {
-        servers.iter_mut().try_for_each(|server| self.complete_one(server))
+        let token = token_file::own(self.token_file.as_deref())?.map(Arc::new);
+        servers.iter_mut().try_for_each(|server| {
+            server.token = token.clone();
+            self.complete_one(server)
+        })
     }
 
     fn complete_one(&self, server: &mut IndexAddr) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use net::accept::Policy;
 use net::listen::{ListenSpec, Listeners, PortChoice};
+use net::lists::AddressLists;
 use net::stop::{StopSignal, Stopper, stop_pair};
 use net::tls::{Acceptor, Identity};
 use peer::indexes::Indexes;
@@ -133,6 +134,7 @@ impl Uploader {
             per_address_max: CONNECTIONS_PER_ADDRESS,
             refusal: tongues::REFUSAL,
             drain: DRAIN,
+            lists: AddressLists::default(),
             tls: tls.as_ref().map(|own| Acceptor::new(own, None)).transpose()?,
         };
         let manners = Manners { tls_only, ..manners };

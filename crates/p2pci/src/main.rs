@@ -18,6 +18,7 @@ mod settings;
 mod sha256;
 mod signals;
 mod stdin_lines;
+mod token_file;
 mod tongues;
 mod writer;
 

@@ -225,6 +225,7 @@ impl Observer for ServerLog {
 fn not_served(reason: RefusedReason) -> String {
     match reason {
         RefusedReason::NotLocal => "not in the local networks; --public serves every address".to_owned(),
+        RefusedReason::Denied => "kept out by --deny-from, --allow-from or --address-list".to_owned(),
         RefusedReason::TooManyFromAddress { max } => {
             format!("more than {max} connections from there; --max-per-address allows more")
         }

@@ -9,6 +9,7 @@ use peer::dial::Tls;
 use peer::indexes::Indexes;
 use peer::limit::RateLimit;
 use peer::link::IndexAddr;
+use proto::access::tokens::is_group;
 use proto::limits::{INDEX_PORT, INDEXES_MAX, SEARCH_FOUND_MAX};
 use proto::value::digest::Digest;
 use proto::value::host::{Host, PeerAddr};
@@ -35,7 +36,7 @@ pub fn index_addr(text: &str) -> Result<IndexAddr, String> {
     let tls = tls.map(|fingerprint| Box::new(Tls { name: host.to_owned(), fingerprint, connector: None }));
     match host {
         "" => Err("the host is missing; write HOST or HOST:PORT".to_owned()),
-        host => Ok(IndexAddr { host: host.to_owned(), port: port.unwrap_or(INDEX_PORT), tls }),
+        host => Ok(IndexAddr { host: host.to_owned(), port: port.unwrap_or(INDEX_PORT), tls, token: None }),
     }
 }
 
@@ -43,6 +44,14 @@ pub fn index_addr(text: &str) -> Result<IndexAddr, String> {
 pub fn indexes(text: &str) -> Result<Indexes, String> {
     let addresses: Vec<IndexAddr> = text.split(',').map(index_addr).collect::<Result<_, _>>()?;
     Indexes::new(addresses).ok_or_else(|| format!("more than {INDEXES_MAX} indexes"))
+}
+
+/// A group's name.
+pub fn group(text: &str) -> Result<String, String> {
+    match is_group(text) {
+        true => Ok(text.to_owned()),
+        false => Err("a group is 1 to 64 visible characters of ASCII without commas".to_owned()),
+    }
 }
 
 /// How many results are shown: from 1 to [`SEARCH_FOUND_MAX`].

@@ -27,6 +27,11 @@ pub fn survive_file_limits() {
     let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
 }
 
+/// SIGHUP asks for files to be read again; `None` where the system has no such signal to give.
+pub fn reload_asked() -> Option<Signal> {
+    signal(SignalKind::hangup()).ok()
+}
+
 /// SIGUSR1 asks for a line of status; `None` where the system has no such signal to give.
 pub fn status_asked() -> Option<Signal> {
     signal(SignalKind::user_defined1()).ok()

@@ -8,13 +8,18 @@ use std::time::Duration;
 use net::limits::HANDSHAKE_WAIT;
 use net::stream::Stream;
 use net::tls::Connector;
+use proto::access::tokens::Secret;
 use proto::limits::{CONNECT_ADDRESS, CONNECT_TOTAL};
 use proto::reach::Reach;
 use proto::value::digest::Digest;
 use proto::value::host::PeerAddr;
 
+use crate::link::v11::{AskError, Connection};
 use crate::link::{IndexAddr, LinkError};
 use crate::words;
+
+const IN_PLAIN_TEXT: &str =
+    "a token is not sent in plain text, where others read it: write --server tls://HOST#FINGERPRINT";
 
 /// That an index is spoken to in TLS.
 #[derive(Debug, Clone)]
@@ -35,17 +40,31 @@ impl PartialEq for Tls {
 
 impl Eq for Tls {}
 
-/// Connects to an index.
+/// Connects to an index, and shows it the token if there is one.
 pub(crate) async fn index(index: &IndexAddr) -> Result<Stream, LinkError> {
     let connected = Stream::connect_host(&index.host, index.port, CONNECT_ADDRESS, CONNECT_TOTAL).await;
     let unreachable = |cause| LinkError::Unreachable { index: index.clone(), cause };
     let stream = connected.map_err(|error| unreachable(words::chain(&error)))?;
-    let Some(tls) = &index.tls else { return Ok(stream) };
-    let insecure = |cause| LinkError::Insecure { index: index.clone(), cause };
-    let connector =
-        tls.connector.as_ref().ok_or_else(|| insecure("nobody said whom to believe".to_owned()))?;
-    let secured = connector.secure(stream, &tls.name, HANDSHAKE_WAIT).await;
-    secured.map_err(|error| insecure(words::chain(&error)))
+    let insecure = |cause: String| LinkError::Insecure { index: index.clone(), cause };
+    let stream = match &index.tls {
+        None => stream,
+        Some(tls) => secured(tls, stream).await.map_err(insecure)?,
+    };
+    let Some(token) = &index.token else { return Ok(stream) };
+    let stays_here = stream.peer_addr().is_ok_and(|address| address.ip().is_loopback());
+    if !stream.is_secure() && !stays_here {
+        return Err(insecure(IN_PLAIN_TEXT.to_owned()));
+    }
+    let shown = Connection::over(stream, index).show(Secret::clone(token)).await;
+    shown.map_err(|error| match error {
+        AskError::Link(error) => error,
+        AskError::NotV11 => insecure("it is too old for tokens".to_owned()),
+    })
+}
+
+async fn secured(tls: &Tls, stream: Stream) -> Result<Stream, String> {
+    let connector = tls.connector.as_ref().ok_or_else(|| "nobody said whom to believe".to_owned())?;
+    connector.secure(stream, &tls.name, HANDSHAKE_WAIT).await.map_err(|error| words::chain(&error))
 }
 
 /// Connects to another peer. Why not, in words.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use net::stop::{Stopper, stop_pair};
+use proto::access::tokens::Secret;
 use proto::limits::LINGER;
 use proto::value::ValueError;
 use proto::value::host::{Host, PeerAddr};
@@ -46,13 +47,15 @@ pub struct IndexAddr {
     pub port: u16,
     /// In TLS, or in plain text.
     pub tls: Option<Box<Tls>>,
+    /// What is shown to be let in.
+    pub token: Option<Arc<Secret>>,
 }
 
 impl IndexAddr {
     /// In plain text.
     #[must_use]
     pub fn plain(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port, tls: None }
+        Self { host: host.into(), port, tls: None, token: None }
     }
 }
 

@@ -125,6 +125,13 @@ pub enum LinkNotice {
         /// What the index answered; `None` for an answer without a status.
         status: Option<StatusCode>,
     },
+    /// The index did not take some of the files of a batch; the others go on.
+    NotTaken {
+        /// What it said about the first of them: any characters.
+        why: String,
+        /// How many.
+        count: usize,
+    },
     /// The connection is gone, or could not be made.
     Lost {
         /// In words.

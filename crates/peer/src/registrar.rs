@@ -209,7 +209,9 @@ impl Registrar {
         let rate = self.config.traffic.rate();
         if rate > 0 || *told > 0 {
             *told = rate;
-            connection.ask(&Ask::Ping { asks_cluster: false, sending: Some(rate) }, Duration::ZERO).await?;
+            connection
+                .ask(&Ask::Ping { asks_cluster: false, sending: Some(rate), token: None }, Duration::ZERO)
+                .await?;
         }
         Ok(())
     }
@@ -240,9 +242,16 @@ impl Registrar {
             Batch::Remove(body) => (Ask::Remove { body }, false),
         };
         let told = connection.ask(&ask, Duration::ZERO).await?;
+        if matches!(told.status.get(), 401 | 403) {
+            let index = self.index.clone();
+            return Err(AskError::Link(LinkError::Refused { index, reason: told.reason() }));
+        }
         let read = lines(&told.body).find_map(|(_, line)| parse_line::<Changed>(line).ok());
         let none_taken = Changed { taken: 0, refused: Vec::new(), refused_in_all: batch.lines() };
         let changed = if told.status.is_error() { none_taken } else { read.unwrap_or_default() };
+        if let Some(first) = changed.refused.first() {
+            self.tell(LinkNotice::NotTaken { why: first.reason.clone(), count: changed.refused_in_all });
+        }
         // What the index does not have need not be taken away from it.
         Ok(if is_add { changed } else { Changed::default() })
     }

@@ -19,6 +19,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
+pub mod access;
 pub mod directory;
 pub mod escape;
 #[cfg(any(test, feature = "fuzz"))]

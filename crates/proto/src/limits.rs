@@ -304,6 +304,19 @@ pub const GET_TOGETHER: usize = 64 * 1024;
 /// Request lines shown in one second; the rest is counted.
 pub const LOG_LINES_PER_SECOND: u32 = 200;
 
+/// Tokens of one index.
+pub const TOKENS_MAX: usize = 10_000;
+/// Longest name of a group, in bytes.
+pub const GROUP_BYTES_MAX: usize = 64;
+/// Groups to which a peer's files may be private.
+pub const GROUPS_MAX: usize = 16;
+/// Wrong tokens that are looked at in any minute, from one IPv4 address or IPv6 /64.
+pub const WRONG_TOKENS_PER_MINUTE: u32 = 20;
+/// Networks whose wrong tokens are remembered.
+pub const PENALTY_NETWORKS_MAX: usize = 4096;
+/// How long a ticket is good: long enough to begin a download, and to go on with one after a break.
+pub const TICKET_LASTS: Duration = Duration::from_secs(3600);
+
 const _: () = {
     assert!(LINE_BYTES_MAX < HEAD_BYTES_MAX, "a head must hold at least one line of full length");
     assert!(

@@ -126,7 +126,9 @@ pub struct Net {
 }
 
 impl Net {
-    fn holds(&self, other: IpAddr) -> bool {
+    /// Whether an address is in it.
+    #[must_use]
+    pub fn holds(&self, other: IpAddr) -> bool {
         match (self.address, other.to_canonical()) {
             (IpAddr::V4(net), IpAddr::V4(other)) => {
                 same_bits(u128::from(net.to_bits()), u128::from(other.to_bits()), 32, self.bits)

@@ -143,7 +143,7 @@ impl Session {
     async fn answer(&mut self, request: Request) -> Result<(), Over> {
         let (method, keep_alive) = (request.method, request.keep_alive);
         let request = Arc::new(request);
-        let response = self.site.respond(&request, self.requester).await;
+        let response = self.site.respond(&request, self.requester, self.stream.is_secure()).await;
         let status = response.status();
         self.site.answers().count(status.as_u16());
         self.site.observer().notice(&Notice::Answered {

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{self, Response, StatusCode, Uri, header};
+use axum::http::{self, HeaderValue, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use index::server::Server;
 use net::accept::Incoming;
 use net::stop::StopSignal;
+use proto::access::Denied;
+use proto::access::rights::Right;
 use proto::http::host::OwnNames;
 use proto::http::request::{Asker, Request};
 use proto::visibility::Requester;
@@ -46,6 +48,8 @@ pub struct Site {
 pub(crate) struct Door {
     names: OwnNames,
     observer: Arc<dyn Observer>,
+    /// Whose guard says who may ask for what.
+    guarded: Option<Server>,
     pub(crate) answers: Answers,
 }
 
@@ -88,7 +92,12 @@ impl Site {
         feed: Arc<Feed>,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        let door = Arc::new(Door { names: settings.names, observer, answers: Answers::default() });
+        let door = Arc::new(Door {
+            names: settings.names,
+            observer,
+            guarded: Some(server.clone()),
+            answers: Answers::default(),
+        });
         let source = Arc::new(server.clone());
         let shared = Arc::new(Shared { server, feed: Arc::clone(&feed), door: Arc::clone(&door) });
         let routes = metrics::routes().merge(api::routes()).with_state(Arc::clone(&shared));
@@ -99,7 +108,7 @@ impl Site {
     /// The face of a peer for whoever runs it: what it shares, and who takes it. [`Self::keep_fed`] must run.
     #[must_use]
     pub fn of_peer(names: OwnNames, own: Arc<Own>, observer: Arc<dyn Observer>) -> Self {
-        let door = Arc::new(Door { names, observer, answers: Answers::default() });
+        let door = Arc::new(Door { names, observer, guarded: None, answers: Answers::default() });
         let feed = Arc::clone(&own.feed);
         Self::with(door, own::routes(&own), Some(Kind::Peer), None, feed, own)
     }
@@ -136,9 +145,17 @@ impl Site {
     }
 
     /// Answers a request whose shape is sound.
-    pub(crate) async fn respond(&self, request: &Arc<Request>, requester: Requester) -> Response<Body> {
+    pub(crate) async fn respond(
+        &self,
+        request: &Arc<Request>,
+        requester: Requester,
+        is_private: bool,
+    ) -> Response<Body> {
         if let Some(refusal) = self.door.turn_away(request) {
             return refusal;
+        }
+        if let Err(denied) = self.door.admit(request, requester, is_private) {
+            return denied_in_words(&denied);
         }
         // Asked for most, and in need of nothing that a router does.
         if let Some(shared) = self.leads.as_ref().filter(|_| files::is_asked_for(request)) {
@@ -160,6 +177,18 @@ impl Site {
 }
 
 impl Door {
+    /// Whether this may be asked, where not everybody may ask everything.
+    fn admit(&self, request: &Request, requester: Requester, is_private: bool) -> Result<(), Denied> {
+        let (Some(guard), Some(needed)) =
+            (self.guarded.as_ref().and_then(Server::guard), needed(&request.path))
+        else {
+            return Ok(());
+        };
+        let shown = request.credential.as_deref();
+        let pass = shown.map(|shown| guard.admit(shown, requester.source, is_private)).transpose()?;
+        guard.allow(pass.as_deref(), needed)
+    }
+
     /// Threats W1 and W2: a name that can be rebound, and a page of another site that reads the API. Following a link from
     /// elsewhere to the dashboard or to a file is fine.
     fn turn_away(&self, request: &Request) -> Option<Response<Body>> {
@@ -174,6 +203,31 @@ impl Door {
         let foreign = request.asker == Asker::Foreign && request.path.starts_with("/api/");
         foreign.then(|| refusal(StatusCode::FORBIDDEN, "pages of other sites do not read this"))
     }
+}
+
+/// What a path takes; `None` for what everybody may ask: whether the process lives says nothing about files.
+fn needed(path: &str) -> Option<Right> {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    match path {
+        "/healthz" | "/readyz" => None,
+        _ if ["/rfc/", "/file/", "/hash/"].iter().any(|begin| path.starts_with(begin)) => Some(Right::Get),
+        _ => Some(Right::List),
+    }
+}
+
+/// Browsers ask people for a name and a password: any name, and the token as password.
+fn denied_in_words(denied: &Denied) -> Response<Body> {
+    let status = StatusCode::from_u16(denied.code()).unwrap_or(StatusCode::FORBIDDEN);
+    let mut response = refusal(status, &denied.to_string());
+    let headers = response.headers_mut();
+    if status == StatusCode::UNAUTHORIZED {
+        headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"p2pci\""));
+        headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"p2pci\""));
+    }
+    if let Denied::Penalised { seconds } = denied {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+    }
+    response
 }
 
 /// A refusal in words.

@@ -26,7 +26,7 @@ impl Desk {
     /// Answers the requests with which `bytes` begin, as far as that takes no wait; at most one turn of them. Says how many bytes
     /// they took: with what follows anything may be wrong, and it is the decoder's.
     pub(crate) fn answer_at_once(&mut self, bytes: &[u8], outlet: &mut Outlet) -> usize {
-        if self.shared.store.at_once().is_none() {
+        if self.is_guarded() || self.shared.store.at_once().is_none() {
             return 0;
         }
         let began = self.shared.meter.wants_time().then(Instant::now);

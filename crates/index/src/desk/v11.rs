@@ -31,7 +31,7 @@ const FOREIGN_CURSOR: &str = "this cursor was not given by this index";
 
 /// An answer before it is written.
 #[derive(Debug)]
-struct Reply {
+pub(super) struct Reply {
     status: Status,
     cursor: Option<String>,
     incomplete: bool,
@@ -47,7 +47,7 @@ impl Reply {
         Self { status: Status::Ok, cursor: None, incomplete: false, cluster: None, body, records }
     }
 
-    fn refusal(status: Status, reason: &str) -> Self {
+    pub(super) fn refusal(status: Status, reason: &str) -> Self {
         let mut body = Vec::new();
         write_line(&Refused { reason: reason.to_owned() }, &mut body);
         Self { status, cursor: None, incomplete: false, cluster: None, body, records: 0 }
@@ -74,12 +74,17 @@ impl Desk {
             }
             Ask::List(page) => self.list_page(page).await,
             Ask::Search { query, cursor, limit } => self.search(query, cursor.as_deref(), *limit).await,
-            Ask::Ping { asks_cluster, sending } => {
+            Ask::Ping { token: Some(shown), .. } if self.is_guarded() => {
+                match self.show(shown, outlet.stream.is_secure()) {
+                    Ok(()) => self.pong(ask),
+                    Err(denied) => Reply::denied(&denied),
+                }
+            }
+            Ask::Ping { sending, .. } => {
                 if let Some(rate) = *sending {
                     self.peers.set_sending(rate, self.shared.tick(Instant::now()));
                 }
-                let cluster = asks_cluster.then(|| self.shared.cluster.clone());
-                Reply { cluster, ..Reply::ok(Vec::new(), 0) }
+                self.pong(ask)
             }
             Ask::Wants => {
                 let listening = self.shared.wants.listen(self.view.session);
@@ -89,6 +94,11 @@ impl Desk {
             Ask::Watch(scope) => return self.watch(scope, request, outlet).await,
         };
         self.reply(request, reply, outlet).await
+    }
+
+    fn pong(&self, ask: &Ask<'_>) -> Reply {
+        let asks_cluster = matches!(ask, Ask::Ping { asks_cluster: true, .. });
+        Reply { cluster: asks_cluster.then(|| self.shared.cluster.clone()), ..Reply::ok(Vec::new(), 0) }
     }
 
     /// Refuses a request that keeps the rules of the protocol.
@@ -101,7 +111,7 @@ impl Desk {
         self.reply(request, Reply::refusal(Status::BadRequest, reason), outlet).await
     }
 
-    async fn reply(
+    pub(super) async fn reply(
         &self,
         request: &Request<'_>,
         reply: Reply,
@@ -135,6 +145,9 @@ impl Desk {
 
     async fn add_file(&self, line: &[u8], peer: &Arc<Peer>) -> Result<(), String> {
         let line: FileLine<'_> = parse_line(line)?;
+        if self.is_guarded() {
+            self.allows_file(&line.name, line.copied)?;
+        }
         let file = Arc::new(line.check().map_err(|error| error.to_string())?);
         let content = file.hash.zip(file.sha256.as_deref().copied());
         let op = Op::AddFile { file, peer: Arc::clone(peer) };

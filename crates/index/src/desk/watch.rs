@@ -4,6 +4,7 @@
 //! other answers. No lock is held while something is sent.
 
 use net::stream::WriteError;
+use proto::access::rights::Right;
 use proto::limits::{V11_BODY_HELD, WATCH_PAUSE};
 use proto::wire::request::Request;
 use proto::wire::v11::answer::{Answer, Status};
@@ -32,7 +33,12 @@ impl Desk {
         // Whoever reads this misses nothing from now on.
         write_news(&[], outlet);
         outlet.flush().await?;
-        while self.goes_on(watch.news(), outlet).await {
+        let needed = match scope {
+            Scope::All { .. } => Right::List,
+            Scope::One(_) => Right::Get,
+        };
+        // Whoever loses the right hears nothing more.
+        while self.goes_on(watch.news(), outlet).await && self.allows(needed).is_ok() {
             self.tell_news_of(&watch, outlet).await?;
             if !self.goes_on(sleep(WATCH_PAUSE), outlet).await {
                 break;

@@ -11,6 +11,7 @@ use index::server::{Server, Settings};
 use index::store::{MemoryStore, Op, Peer, Quotas, Store};
 use net::accept::{AcceptNotice, AcceptObserver, Policy, serve};
 use net::listen::{ListenSpec, Listeners, PortChoice};
+use net::lists::AddressLists;
 use net::stop::{Stopper, stop_pair};
 use proto::escape;
 use proto::value::host::{Host, PeerAddr};
@@ -24,14 +25,17 @@ pub(crate) const BOUND: Duration = Duration::from_secs(30);
 /// The title of a request that makes the [`Ear`] panic.
 pub(crate) const PANIC: &str = "panic, please";
 
-const POLICY: Policy = Policy {
-    public: false,
-    connections_max: 1_000,
-    per_address_max: 1_000,
-    refusal: b"",
-    drain: Duration::from_secs(20),
-    tls: None,
-};
+fn policy() -> Policy {
+    Policy {
+        public: false,
+        connections_max: 1_000,
+        per_address_max: 1_000,
+        refusal: b"",
+        drain: Duration::from_secs(20),
+        lists: AddressLists::default(),
+        tls: None,
+    }
+}
 
 /// Writes down every notice in words.
 #[derive(Default)]
@@ -126,7 +130,7 @@ impl World {
             let (server, stop) = (serving_server.clone(), session_stop.clone());
             async move { server.serve_connection(incoming, stop).await }
         };
-        let serving = runtime.spawn(serve(listeners, POLICY, Arc::clone(&ear) as _, handler, stop));
+        let serving = runtime.spawn(serve(listeners, policy(), Arc::clone(&ear) as _, handler, stop));
         drop(_entered);
         Self { server, ear, address, stopper, serving, runtime }
     }

@@ -1,6 +1,6 @@
 //! Who is let in, and that places come back.
 
-use crate::{LIMIT, POLICY, Server, echo, hear, hear_out, say};
+use crate::{LIMIT, Server, echo, hear, hear_out, policy, say};
 use net::accept::{AcceptNotice, Incoming, Policy, RefusedReason};
 use net::stream::Stream;
 
@@ -12,7 +12,7 @@ async fn expect_refused(server: &mut Server, last: u8, reason: RefusedReason) {
         matches!(notice, AcceptNotice::Refused { source, reason: why } if source == from && why == reason),
         "{notice:?}"
     );
-    assert_eq!(hear_out(&mut refused).await, POLICY.refusal);
+    assert_eq!(hear_out(&mut refused).await, policy().refusal);
 }
 
 /// Connects again and again until there is a place: a place comes back when the server has noticed the end.
@@ -39,7 +39,7 @@ async fn hear_out_first(stream: &mut Stream) -> bytes::BytesMut {
 
 #[tokio::test]
 async fn one_address_cannot_take_all_places() {
-    let mut server = Server::start(Policy { per_address_max: 2, ..POLICY }, echo);
+    let mut server = Server::start(Policy { per_address_max: 2, ..policy() }, echo);
     let mut held = Vec::new();
     for last in [2, 2, 3, 3, 4] {
         let mut stream = server.connect_from(last).await;
@@ -55,7 +55,7 @@ async fn one_address_cannot_take_all_places() {
 
 #[tokio::test]
 async fn silent_connections_take_places_too() {
-    let mut server = Server::start(Policy { connections_max: 3, ..POLICY }, echo);
+    let mut server = Server::start(Policy { connections_max: 3, ..policy() }, echo);
     let held = [server.connect_from(2).await, server.connect_from(3).await, server.connect_from(4).await];
     for _ in &held {
         assert!(matches!(server.notice().await, AcceptNotice::Connected { .. }));
@@ -67,7 +67,7 @@ async fn silent_connections_take_places_too() {
 
 #[tokio::test]
 async fn a_flood_of_refusals_does_not_stop_the_loop() {
-    let mut server = Server::start(Policy { per_address_max: 1, ..POLICY }, echo);
+    let mut server = Server::start(Policy { per_address_max: 1, ..policy() }, echo);
     let _held = server.connect_from(2).await;
     assert!(matches!(server.notice().await, AcceptNotice::Connected { .. }));
     // Far more than are closed politely at once, and none of them closes by itself.
@@ -80,7 +80,7 @@ async fn a_flood_of_refusals_does_not_stop_the_loop() {
     say(&mut honest, b"QUIT\n").await;
     hear(&mut honest, b"QUIT\n").await;
     for mut stream in refused {
-        assert_eq!(hear_out(&mut stream).await, POLICY.refusal);
+        assert_eq!(hear_out(&mut stream).await, policy().refusal);
     }
 }
 
@@ -90,7 +90,7 @@ async fn a_panic_in_a_handler_ends_one_connection_and_gives_its_place_back() {
         assert_ne!(&incoming.first[..], b"CRASH\n", "a handler that panics is the input of this test");
         echo(incoming).await;
     }
-    let mut server = Server::start(Policy { connections_max: 1, ..POLICY }, fragile);
+    let mut server = Server::start(Policy { connections_max: 1, ..policy() }, fragile);
     let mut unlucky = server.connect().await;
     say(&mut unlucky, b"CRASH\n").await;
     assert!(hear_out(&mut unlucky).await.is_empty());

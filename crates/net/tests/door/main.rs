@@ -4,6 +4,7 @@
 use bytes::BytesMut;
 use net::accept::{AcceptNotice, AcceptObserver, Incoming, Policy, serve};
 use net::listen::{ListenSpec, Listeners, PortChoice};
+use net::lists::AddressLists;
 use net::stop::{Stopper, stop_pair};
 use net::stream::Stream;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,14 +21,17 @@ mod stopping;
 mod tls;
 
 const LIMIT: Duration = Duration::from_secs(20);
-const POLICY: Policy = Policy {
-    public: false,
-    connections_max: 100,
-    per_address_max: 100,
-    refusal: b"400 Bad Request\r\n",
-    drain: LIMIT,
-    tls: None,
-};
+fn policy() -> Policy {
+    Policy {
+        public: false,
+        connections_max: 100,
+        per_address_max: 100,
+        refusal: b"400 Bad Request\r\n",
+        drain: LIMIT,
+        lists: AddressLists::default(),
+        tls: None,
+    }
+}
 
 struct Ear(UnboundedSender<AcceptNotice>);
 

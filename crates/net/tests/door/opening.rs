@@ -1,6 +1,6 @@
 //! What the handler gets, and when.
 
-use crate::{LIMIT, POLICY, Server, say};
+use crate::{LIMIT, Server, policy, say};
 use bytes::BytesMut;
 use net::accept::{AcceptNotice, Incoming};
 use net::limits::FIRST_BYTES_WAIT;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 /// A server whose handler only hands on what it got.
 fn start() -> (Server, UnboundedReceiver<Incoming>) {
     let (sender, receiver) = unbounded_channel();
-    let server = Server::start(POLICY, move |incoming| {
+    let server = Server::start(policy(), move |incoming| {
         let sender = sender.clone();
         async move {
             let _ = sender.send(incoming);

@@ -1,6 +1,6 @@
 //! The end of serving.
 
-use crate::{LIMIT, POLICY, Server, echo, hear, hear_out, say};
+use crate::{LIMIT, Server, echo, hear, hear_out, policy, say};
 use net::accept::{AcceptNotice, Incoming, Policy};
 use net::stream::Stream;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 #[tokio::test]
 async fn a_stop_ends_silent_connections_and_waits_for_handlers() {
-    let mut server = Server::start(POLICY, echo);
+    let mut server = Server::start(policy(), echo);
     let mut silent = server.connect().await;
     let mut busy = server.connect().await;
     say(&mut busy, b"QUIT\n").await;
@@ -28,7 +28,7 @@ async fn a_handler_that_does_not_end_is_ended_after_the_drain() {
         let _held = incoming;
         std::future::pending::<()>().await;
     }
-    let server = Server::start(Policy { drain: Duration::from_millis(100), ..POLICY }, endless);
+    let server = Server::start(Policy { drain: Duration::from_millis(100), ..policy() }, endless);
     let mut client = server.connect().await;
     say(&mut client, b"QUIT\n").await;
     server.stopper.stop();
@@ -38,7 +38,7 @@ async fn a_handler_that_does_not_end_is_ended_after_the_drain() {
 
 #[tokio::test]
 async fn a_lost_stopper_is_a_stop() {
-    let Server { stopper, serving, .. } = Server::start(POLICY, echo);
+    let Server { stopper, serving, .. } = Server::start(policy(), echo);
     drop(stopper);
     timeout(LIMIT, serving).await.unwrap().unwrap();
 }

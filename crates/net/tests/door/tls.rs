@@ -1,6 +1,6 @@
 //! TLS at the door: told by the first byte, taken within a bound, and to both sides the same stream as any other.
 
-use super::{LIMIT, POLICY, Server, echo, hear, say};
+use super::{LIMIT, Server, echo, hear, policy, say};
 use net::accept::{AcceptNotice, Policy};
 use net::stream::{Stream, WriteError};
 use net::tls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -44,7 +44,7 @@ fn signed(params: &CertificateParams, authority: &Issuer<'_, KeyPair>) -> Identi
 }
 
 fn policy(identity: &Identity) -> Policy {
-    Policy { tls: Some(Acceptor::new(identity, None).unwrap()), ..POLICY }
+    Policy { tls: Some(Acceptor::new(identity, None).unwrap()), ..policy() }
 }
 
 async fn secured(server: &Server, connector: &Connector) -> Result<Stream, HandshakeError> {
@@ -124,7 +124,7 @@ async fn where_clients_need_a_certificate_others_do_not_get_in() {
     let identity = self_signed(&key());
     let roots = authorities(vec![ours.as_ref().der().clone()]).unwrap();
     let tls = Some(Acceptor::new(&identity, Some(roots)).unwrap());
-    let mut server = Server::start(Policy { tls, ..POLICY }, echo);
+    let mut server = Server::start(Policy { tls, ..policy() }, echo);
     let own = signed(&params("a peer"), &ours);
     let mut known =
         secured(&server, &Connector::pinned(identity.fingerprint(), Some(&own)).unwrap()).await.unwrap();
@@ -141,7 +141,7 @@ async fn where_clients_need_a_certificate_others_do_not_get_in() {
 
 #[tokio::test]
 async fn whoever_speaks_no_tls_is_named_as_such() {
-    let server = Server::start(POLICY, |mut incoming: net::accept::Incoming| async move {
+    let server = Server::start(policy(), |mut incoming: net::accept::Incoming| async move {
         say(&mut incoming.stream, b"P2P-CI/1.0 400 Bad Request\r\n\r\n").await;
         incoming.stream.close_lingering(LIMIT).await;
     });

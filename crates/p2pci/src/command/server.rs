@@ -1,5 +1,7 @@
 //! `p2pci server`
 
+mod changing;
+
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use net::accept::{AcceptObserver, Incoming, Policy, Serving};
 use net::descriptors::raise_open_file_limit;
 use net::interfaces::{host_name, reachable_addresses};
 use net::listen::{ListenSpec, Listeners, PortChoice};
+use net::lists::AddressLists;
 use net::stop::{StopSignal, stop_pair};
 use net::tls::Acceptor;
 use peer::dial;
@@ -26,6 +29,7 @@ use proto::wire::decoder::Reading;
 use web::feed::Feed;
 use web::site::Site;
 
+use self::changing::Changing;
 use crate::cli::{self, UseTls};
 use crate::exit::{Code, Failure};
 use crate::keys::{self, Whose};
@@ -44,6 +48,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Runs the index until it is stopped.
 pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     let tls = Tls::new(&args)?;
+    let mut changing = Changing::new(&args)?;
     let style = Style { format: args.log_format, quiet: args.quiet, explain: args.explain };
     let log = Arc::new(ServerLog::new(out, style, Instant::now()));
     let listen = args.listen.unwrap_or(ListenAddr { address: None, port: INDEX_PORT });
@@ -65,7 +70,8 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
 
     let feed = Arc::new(Feed::default());
     let observers = Observers { log: Arc::clone(&log), feed: (!args.no_http).then(|| Arc::clone(&feed)) };
-    let server = Server::new(settings(&args), store(&args)?, Arc::new(observers), Instant::now());
+    let guard = changing.guard.clone();
+    let server = Server::guarded(settings(&args), store(&args)?, Arc::new(observers), Instant::now(), guard);
     let (stopper, stop) = stop_pair();
     let site = (!args.no_http).then(|| {
         let own = host_name();
@@ -79,9 +85,10 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     let accepting = Arc::clone(&log) as Arc<dyn AcceptObserver>;
     let tls_only = tls.as_ref().is_some_and(|tls| tls.only);
     let handler = handler(server.clone(), site, tls_only, Arc::clone(&log), stop.clone());
-    let policy = Policy { tls: tls.map(|tls| tls.acceptor), ..policy(&args) };
+    let (tls, lists) = (tls.map(|tls| tls.acceptor), changing.lists.clone());
+    let policy = Policy { tls, lists, ..policy(&args) };
     let serving = tokio::spawn(net::accept::serve_boxed(listeners, policy, accepting, handler, stop));
-    watch(&server, &log, end).await;
+    watch(&server, &log, &mut changing, end).await;
     log.stopping();
     stopper.stop();
     // A panic of the accept loop was shown when it happened; there is nothing left to save.
@@ -127,6 +134,7 @@ fn policy(args: &cli::Server) -> Policy {
         per_address_max: args.max_per_address,
         refusal: tongues::REFUSAL,
         drain: DRAIN,
+        lists: AddressLists::default(),
         tls: None,
     }
 }
@@ -185,17 +193,20 @@ fn handler(
 }
 
 /// Shows the status whenever it has changed, at most once a tick, and whenever it is asked for; until the end.
-async fn watch(server: &Server, log: &ServerLog, end: impl Future<Output = ()>) {
+async fn watch(server: &Server, log: &ServerLog, changing: &mut Changing, end: impl Future<Output = ()>) {
     let mut ticks = tokio::time::interval(TICK);
     let mut asked = signals::status_asked();
+    let mut reload = signals::reload_asked();
     let mut shown = server.status();
     tokio::pin!(end);
     loop {
-        let forced = tokio::select! {
+        let (forced, reloads) = tokio::select! {
             () = &mut end => return,
-            _ = ticks.tick() => false,
-            Some(()) = async { asked.as_mut()?.recv().await }, if asked.is_some() => true,
+            _ = ticks.tick() => (false, false),
+            Some(()) = async { asked.as_mut()?.recv().await }, if asked.is_some() => (true, false),
+            Some(()) = async { reload.as_mut()?.recv().await }, if reload.is_some() => (false, true),
         };
+        changing.look_again(reloads, log);
         log.settle(Instant::now());
         let status = server.status();
         if forced || changed(&shown, &status) {
@@ -262,7 +273,11 @@ fn welcome(at: &Place, public: bool, tls_only: bool) -> String {
     for host in hosts {
         let note = if host == "localhost" { "   (on this machine)" } else { "" };
         let tls = tls(&host);
-        let _ = write!(lines, "\n    p2pci client {}{note}", typed(&IndexAddr { host, port, tls }));
+        let _ = write!(
+            lines,
+            "\n    p2pci client {}{note}",
+            typed(&IndexAddr { tls, ..IndexAddr::plain(host, port) })
+        );
     }
     lines.push_str("\nCtrl+C stops it.");
     lines

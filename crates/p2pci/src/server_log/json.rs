@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use proto::access::redacted;
 use proto::value::digest::Digest;
 use serde_json::{Value, json};
 
@@ -64,5 +65,5 @@ fn stamped(mut object: Value) -> Value {
 
 /// A request as text; what a terminal must not see is escaped where objects are printed.
 fn text(raw: &[u8]) -> String {
-    String::from_utf8_lossy(raw).into_owned()
+    String::from_utf8_lossy(&redacted(raw)).into_owned()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use proto::access::redacted;
 use proto::escape;
 use proto::wire::request::{Request, Verb};
 use proto::wire::version::Version;
@@ -72,8 +73,9 @@ struct Lines<'a>(&'a [u8]);
 
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = redacted(self.0);
         let lines =
-            self.0.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).filter(|line| !line.is_empty());
+            shown.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).filter(|line| !line.is_empty());
         for (index, line) in lines.enumerate() {
             f.write_str(if index == 0 { "" } else { " | " })?;
             escape::Line(line).fmt(f)?;

@@ -4,6 +4,7 @@
 //! conditions and have a bound, and every program that a test started ends with it.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic is the report")]
 
+mod access;
 mod client_menu;
 mod crowd;
 mod demo;

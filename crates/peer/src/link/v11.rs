@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use net::stream::{Stream, WriteError};
+use proto::access::credential::Credential;
+use proto::access::tokens::Secret;
 use proto::limits::{ANSWER_STALL, LADDER_SILENCE, WRITE_STALL};
 use proto::wire::status::StatusCode;
 use proto::wire::v11::answer::{AnswerDecoder, Decoded, ReadAnswer};
@@ -65,9 +67,13 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects.
     pub(crate) async fn open(index: &IndexAddr) -> Result<Self, LinkError> {
-        let stream = dial::index(index).await?;
+        Ok(Self::over(dial::index(index).await?, index))
+    }
+
+    /// On a stream on which nothing was said yet.
+    pub(crate) fn over(stream: Stream, index: &IndexAddr) -> Self {
         let index = index.clone();
-        Ok(Self { index, stream, decoder: AnswerDecoder::default(), wanted: Vec::new(), settled: false })
+        Self { index, stream, decoder: AnswerDecoder::default(), wanted: Vec::new(), settled: false }
     }
 
     /// Where the index is.
@@ -99,10 +105,21 @@ impl Connection {
 
     /// Asks something small, which an older index understands to be beyond it, and learns which cluster the index belongs to.
     pub(crate) async fn greet(&mut self) -> Result<Option<String>, AskError> {
-        let told = self.ask(&Ask::Ping { asks_cluster: true, sending: None }, Duration::ZERO).await?;
+        Ok(self.ping(None).await?.cluster)
+    }
+
+    /// Shows a token. What it is for the connection has from then on, in whatever version it speaks.
+    pub(crate) async fn show(mut self, token: Secret) -> Result<Stream, AskError> {
+        self.ping(Some(Credential::Token(token))).await?;
+        Ok(self.stream)
+    }
+
+    async fn ping(&mut self, token: Option<Credential>) -> Result<Told, AskError> {
+        let ping = Ask::Ping { asks_cluster: token.is_none(), sending: None, token };
+        let told = self.ask(&ping, Duration::ZERO).await?;
         match told.status.is_error() {
             true => Err(LinkError::Refused { index: self.index.clone(), reason: told.reason() }.into()),
-            false => Ok(told.cluster),
+            false => Ok(told),
         }
     }
 

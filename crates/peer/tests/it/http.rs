@@ -130,6 +130,7 @@ fn serve_content(content: Arc<dyn Content>, shelf: Arc<Shelf>) -> Server {
         per_address_max: 1024,
         refusal: b"",
         drain,
+        lists: net::lists::AddressLists::default(),
         tls: None,
     };
     let stopping = stop.clone();

@@ -46,6 +46,7 @@ fn serve(more: impl FnOnce(&Path)) -> Server {
         per_address_max: 512,
         refusal: b"",
         drain: Duration::from_secs(5),
+        lists: net::lists::AddressLists::default(),
         tls: None,
     };
     let fallback = |incoming: Incoming| async move {

@@ -1,5 +1,6 @@
 //! From one whole head to a request: the request line, and the few header fields that mean something here.
 
+use crate::access::credential::Credential;
 use std::time::{Duration, SystemTime};
 
 use httparse::{EMPTY_HEADER, Error, Header};
@@ -35,6 +36,7 @@ pub(super) fn request(head: &[u8]) -> Result<Request, Refusal> {
         path: path.into(),
         asker: asker(&fields, host.as_deref()),
         host,
+        credential: fields.credential.map(|value| Box::new(Credential::parse(value))),
         // 1.0 has no such thing by default, and nobody needs it there.
         keep_alive: minor == 1 && !fields.close,
         waits: fields.waits.filter(|_| minor == 1),
@@ -68,6 +70,7 @@ struct Fields<'a> {
     conditions: Conditions,
     origin: Option<&'a [u8]>,
     fetch_site: Option<&'a [u8]>,
+    credential: Option<&'a [u8]>,
 }
 
 impl<'a> Fields<'a> {
@@ -95,6 +98,8 @@ impl<'a> Fields<'a> {
             "range" if self.range.is_some() => self.range_twice = true,
             "range" => self.range = Some(value),
             "origin" => self.origin = Some(value),
+            // Of two the first counts: whoever adds one in between cannot take it away.
+            "authorization" => self.credential = self.credential.or(Some(value)),
             "sec-fetch-site" => self.fetch_site = Some(value),
             "if-range" => self.conditions.if_range = Some(value.into()),
             "if-match" => join(&mut self.conditions.if_match, value),

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::access::credential::Credential;
+
 use super::condition::{self, EntityTag};
 use super::range::RangeSet;
 use super::target::Target;
@@ -48,6 +50,8 @@ pub struct Request {
     /// The host that it was sent to, port and all, as the other side calls it: letters, digits and `-._~%:[]`. `None` only in
     /// HTTP/1.0. Whether we go by that name is not judged here.
     pub host: Option<Box<str>>,
+    /// What it shows to be let in (`Authorization`).
+    pub credential: Option<Box<Credential>>,
     /// The connection stays open for another request.
     pub keep_alive: bool,
     /// How long the other side will wait for its turn, told its place meanwhile; `None` where it did not say so.

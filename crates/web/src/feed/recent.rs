@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use proto::access::redacted;
 use proto::escape;
 use proto::limits::{RECENT_BYTES_MAX, RECENT_KEPT};
 use serde::Serialize;
@@ -57,6 +58,7 @@ impl Line {
 
 /// A request's lines, joined by `|` and escaped.
 fn lines(raw: &[u8]) -> String {
+    let raw = &*redacted(raw);
     let is_cut = raw.len() > RECENT_BYTES_MAX;
     let shown = raw.get(..RECENT_BYTES_MAX).unwrap_or(raw);
     let lines = shown.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);

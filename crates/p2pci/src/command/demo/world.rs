@@ -10,6 +10,7 @@ use index::server::{Server, Settings};
 use index::store::{MemoryStore, Store};
 use net::accept::{AcceptNotice, AcceptObserver, Policy};
 use net::listen::{ListenSpec, Listeners, PortChoice};
+use net::lists::AddressLists;
 use net::stop::{Stopper, stop_pair};
 use peer::link::IndexAddr;
 use peer::notice::{Notice as PeerNotice, Observer as PeerObserver};
@@ -98,6 +99,7 @@ fn start_index() -> Result<(IndexAddr, Server, Stopper, JoinHandle<()>), Failure
         per_address_max: CONNECTIONS_PER_ADDRESS,
         refusal: tongues::REFUSAL,
         drain: Duration::from_secs(1),
+        lists: AddressLists::default(),
         tls: None,
     };
     let (serving, stopping) = (server.clone(), stop.clone());

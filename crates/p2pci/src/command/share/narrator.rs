@@ -82,6 +82,10 @@ impl Narrator {
                 let status = status.map_or("no status".to_owned(), |code| code.get().to_string());
                 self.note(format_args!("p2pci: the index did not take RFC {number}: {status}"));
             }
+            LinkNotice::NotTaken { why, count } => {
+                let why = escape::Line(why.as_bytes());
+                self.note(format_args!("p2pci: the index did not take {count} of the files: {why}"));
+            }
             LinkNotice::Lost { why } => self.note(format_args!(
                 "p2pci: no connection to {}: {}; uploads go on",
                 typed(index),

@@ -78,6 +78,7 @@ impl Page {
             per_address_max: CONNECTIONS_PER_ADDRESS,
             refusal: tongues::REFUSAL,
             drain: DRAIN,
+            lists: net::lists::AddressLists::default(),
             tls: None,
         };
         let (fed, stopping) = (site.clone().keep_fed(stop.clone()), stop.clone());

@@ -16,8 +16,14 @@ pub enum Status {
     Ok,
     /// 400
     BadRequest,
+    /// 401: it takes a token, or another one.
+    Unauthorized,
+    /// 403: the token has not this right.
+    Forbidden,
     /// 404
     NotFound,
+    /// 429: too many wrong tokens.
+    TooManyRequests,
     /// 501: known, but not to this index.
     NotImplemented,
 }
@@ -29,7 +35,10 @@ impl Status {
             Self::Wanted => "103 Wanted",
             Self::Ok => "200 OK",
             Self::BadRequest => "400 Bad Request",
+            Self::Unauthorized => "401 Unauthorized",
+            Self::Forbidden => "403 Forbidden",
             Self::NotFound => "404 Not Found",
+            Self::TooManyRequests => "429 Too Many Requests",
             Self::NotImplemented => "501 Not Implemented",
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::watch::Scope;
+use crate::access::credential::Credential;
 use crate::limits::{BODY_BYTES_MAX, HEADERS_MAX, LIST_PAGE_MAX, QUERY_BYTES_MAX, WAIT_MAX};
 use crate::value::ValueError;
 use crate::value::digest::Digest;
@@ -57,6 +58,8 @@ pub enum Ask<'a> {
         asks_cluster: bool,
         /// Bytes a second that the asking peer sends to others now, for whoever watches the index.
         sending: Option<u64>,
+        /// The connection has what this token is for, from here on.
+        token: Option<Credential>,
     },
     /// `WANTS ALL`: the index may say, at any time, of which files it wants digests.
     Wants,
@@ -140,7 +143,11 @@ impl<'a> Ask<'a> {
                 no_body?;
                 // It is only shown: what cannot be read is left out, as an older index does.
                 let sending = headers.find("Sending").ok().flatten().and_then(rate);
-                Ok(Self::Ping { asks_cluster: headers.find("Cluster")?.is_some(), sending })
+                Ok(Self::Ping {
+                    asks_cluster: headers.find("Cluster")?.is_some(),
+                    sending,
+                    token: headers.credential()?,
+                })
             }
             (b"WANTS", b"ALL", [_]) => no_body.map(|()| Self::Wants),
             (b"WATCH", b"ALL", [_]) => {
@@ -196,8 +203,11 @@ impl<'a> Ask<'a> {
                 lines.push(format!("Limit: {limit}"));
                 lines.extend(cursor.as_deref().map(|cursor| format!("Cursor: {}", percent_encode(cursor))));
             }
-            Self::Ping { asks_cluster, sending } => {
+            Self::Ping { asks_cluster, sending, token } => {
                 lines.push(format!("PING ALL {VERSION}"));
+                if let Some(Credential::Token(token)) = token {
+                    lines.push(format!("Authorization: Bearer {}", token.written_out()));
+                }
                 lines.extend(asks_cluster.then(|| "Cluster: ?".to_owned()));
                 lines.extend(sending.map(|rate| format!("Sending: {rate}")));
             }
@@ -295,6 +305,10 @@ impl<'a> Headers<'a> {
         Port::parse(value).map_err(|error| Reason::Value(Field::Port, error))
     }
 
+    fn credential(&self) -> Result<Option<Credential>, Reason> {
+        Ok(self.find("Authorization")?.map(Credential::parse))
+    }
+
     fn tls(&self) -> Result<Option<Digest>, Reason> {
         let value = self.find("TLS")?;
         value.map(|value| Digest::parse(value).ok_or(Reason::Header)).transpose()
@@ -347,6 +361,7 @@ pub(super) fn checked_name(name: &str) -> Result<FileName<'_>, ValueError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::tokens::Secret;
 
     fn read(request: &[u8]) -> Result<Ask<'_>, Reason> {
         let at = request.windows(4).position(|four| four == b"\r\n\r\n").map_or(request.len(), |at| at + 4);
@@ -379,8 +394,12 @@ mod tests {
             Ask::List(Page { limit: 1, ..Page::default() }),
             Ask::Search { query: "two words".into(), cursor: None, limit: 10 },
             Ask::Search { query: "size:>1 a".into(), cursor: Some("7".into()), limit: 1 },
-            Ask::Ping { asks_cluster: false, sending: Some(12_345_678) },
-            Ask::Ping { asks_cluster: true, sending: None },
+            Ask::Ping { asks_cluster: false, sending: Some(12_345_678), token: None },
+            Ask::Ping {
+                asks_cluster: true,
+                sending: None,
+                token: Some(Credential::Token(Secret::new([3; 32]))),
+            },
             Ask::Watch(Scope::All { prefix: None }),
             Ask::Watch(Scope::All { prefix: Some("models/a b".into()) }),
             Ask::Watch(Scope::One(Target::Hash(Digest([0xab; 32])))),

@@ -1,0 +1,102 @@
+//! What each request takes, and what is said to whoever may not.
+
+use net::stream::WriteError;
+use proto::access::Denied;
+use proto::access::credential::Credential;
+use proto::access::rights::Right;
+use proto::wire::refusal::Reason;
+use proto::wire::request::{Request, Verb};
+use proto::wire::v11::answer::Status;
+use proto::wire::v11::request::Ask;
+use proto::wire::v11::watch::Scope;
+
+use super::Desk;
+use super::v11::Reply;
+use crate::outlet::Outlet;
+
+const NO_TOKEN: Reason = Reason::NotServedHere("this takes a token, which only programs of 1.1 can show");
+
+impl Desk {
+    /// Whether requests are looked at by a guard at all.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.shared.guard.is_some()
+    }
+
+    /// Whether this session may do something.
+    pub(super) fn allows(&self, needed: Right) -> Result<(), Denied> {
+        match &self.shared.guard {
+            None => Ok(()),
+            Some(guard) => guard.allow(self.pass.as_deref(), needed),
+        }
+    }
+
+    /// Answers a request that is not allowed; `None` where it is.
+    pub(super) async fn refuse_unless_allowed(
+        &self,
+        request: &Request<'_>,
+        outlet: &mut Outlet,
+    ) -> Option<Result<(), WriteError>> {
+        let denied = self.allows(needed(&request.verb)?).err()?;
+        if matches!(request.verb, Verb::V11(Ask::Add { .. })) && self.allows(Right::Get).is_ok() {
+            // Copies of what it fetched are told by whoever may fetch; each line is looked at.
+            return None;
+        }
+        match request.verb {
+            Verb::V11(_) => Some(self.reply(request, Reply::denied(&denied), outlet).await),
+            _ => {
+                self.refuse_request(NO_TOKEN, request, outlet);
+                Some(Ok(()))
+            }
+        }
+    }
+
+    /// The connection shows a token.
+    pub(super) fn show(&mut self, shown: &Credential, is_private: bool) -> Result<(), Denied> {
+        if let Some(guard) = &self.shared.guard {
+            self.pass = None;
+            self.pass = Some(guard.admit(shown, self.source.ip(), is_private)?);
+        }
+        Ok(())
+    }
+
+    /// Whether a file of this name may be published, or said to be a copy.
+    pub(super) fn allows_file(&self, name: &str, is_copy: bool) -> Result<(), String> {
+        if is_copy {
+            return Ok(());
+        }
+        self.allows(Right::Add).map_err(|denied| denied.to_string())?;
+        let prefix = self.pass.as_ref().and_then(|pass| pass.grant().prefix.as_deref());
+        match prefix {
+            Some(prefix) if !name.starts_with(prefix) => {
+                Err(format!("this token publishes only names that begin with '{prefix}'"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Reply {
+    pub(super) fn denied(denied: &Denied) -> Self {
+        let status = match denied.code() {
+            401 => Status::Unauthorized,
+            403 => Status::Forbidden,
+            _ => Status::TooManyRequests,
+        };
+        Self::refusal(status, &denied.to_string())
+    }
+}
+
+/// What a request takes; `None` for what everybody may ask.
+fn needed(verb: &Verb<'_>) -> Option<Right> {
+    match verb {
+        Verb::Add(_) => Some(Right::Add),
+        Verb::Lookup(_) => Some(Right::Get),
+        Verb::List(_) => Some(Right::List),
+        Verb::Get(_) | Verb::V11(Ask::Ping { .. } | Ask::Remove { .. }) => None,
+        Verb::V11(ask) => Some(match ask {
+            Ask::Add { .. } | Ask::Wants => Right::Add,
+            Ask::Lookup { .. } | Ask::Watch(Scope::One(_)) => Right::Get,
+            _ => Right::List,
+        }),
+    }
+}

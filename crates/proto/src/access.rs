@@ -1,0 +1,106 @@
+//! Who may do what: tokens and their rights, tickets for single files, and what guessing costs.
+//!
+//! Everything here is a decision about values: the time, the address and the bytes of a file come in as arguments.
+
+use std::borrow::Cow;
+use std::fmt;
+
+pub mod credential;
+pub mod penalty;
+pub mod rights;
+pub mod ticket;
+pub mod tokens;
+
+use self::rights::{Right, Rights};
+
+/// Bytes in which no token is left: for whoever shows what came.
+#[must_use]
+pub fn redacted(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let begin = tokens::PREFIX.as_bytes();
+    let mut kept: Vec<u8> = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = memchr::memmem::find(rest, begin) {
+        let (before, from) = rest.split_at(at.saturating_add(begin.len()));
+        kept.extend_from_slice(before);
+        let digits = from.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        kept.extend_from_slice(if digits > 0 { "…".as_bytes() } else { b"" });
+        rest = from.get(digits..).unwrap_or_default();
+    }
+    if kept.is_empty() {
+        return Cow::Borrowed(bytes);
+    }
+    kept.extend_from_slice(rest);
+    Cow::Owned(kept)
+}
+
+/// Why somebody may not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// It takes a token, and there was none.
+    NoToken {
+        /// What was asked takes this right.
+        needed: Right,
+    },
+    /// Nobody was given this token, or it was taken back.
+    Unknown,
+    /// The token's time is over.
+    Expired,
+    /// The token came in plain text, and not from this machine.
+    PlainText,
+    /// The token has other rights.
+    Lacks {
+        /// What was asked takes this right.
+        needed: Right,
+        /// What it has.
+        has: Rights,
+    },
+    /// Too many wrong tokens came from that network; none is looked at for so many seconds.
+    Penalised {
+        /// For so long.
+        seconds: u64,
+    },
+}
+
+impl Denied {
+    /// The status code in 1.1 and in HTTP.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::NoToken { .. } | Self::Unknown | Self::Expired => 401,
+            Self::PlainText | Self::Lacks { .. } => 403,
+            Self::Penalised { .. } => 429,
+        }
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoToken { needed } => {
+                write!(f, "this takes a token with the right '{needed}' (P2PCI_TOKEN, or --token-file)")
+            }
+            Self::Unknown => f.write_str("this token is not known here, or it was revoked"),
+            Self::Expired => f.write_str("the time of this token is over"),
+            Self::PlainText => f.write_str(
+                "a token is not taken in plain text, where others read it: use tls://, and have this one revoked",
+            ),
+            Self::Lacks { needed, has } => write!(f, "this token lacks the right '{needed}'; it has: {has}"),
+            Self::Penalised { seconds } => {
+                write!(f, "too many wrong tokens came from there; none is looked at for {seconds} s")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w7_no_token_is_left_in_what_is_shown() {
+        let token = tokens::Secret::new([0xab; 32]).written_out();
+        let shown = |text: &str| String::from_utf8(redacted(text.as_bytes()).into_owned()).unwrap();
+        assert_eq!(shown(&format!("A: Bearer {token}\r\nB: {token}x")), "A: Bearer p2pci_…\r\nB: p2pci_…x");
+        assert_eq!(shown("p2pci_ and p2pci"), "p2pci_ and p2pci");
+    }
+}
