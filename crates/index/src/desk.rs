@@ -182,8 +182,8 @@ impl Desk {
     fn added_at_once(&mut self, add: &Add<'_>) -> Result<Arc<Peer>, StoreError> {
         let Self { shared, peers, view, .. } = self;
         let peer = peers.of(add.host, add.port, None, view.requester.source, &shared.claims);
-        let store = shared.store.at_once().ok_or(StoreError::Closed)?;
-        store.add_title(view.session, add.number, add.title.as_str(), peer).map(|_| Arc::clone(peer))
+        let store = &shared.store;
+        store.add_title_at_once(view.session, add.number, add.title.as_str(), peer).map(|_| Arc::clone(peer))
     }
 
     /// `request` is made only for whoever wants to see it.

@@ -24,7 +24,7 @@ use crate::notice::Observer;
 use crate::pieces::PieceShelf;
 use crate::session;
 use crate::status::Status;
-use crate::store::Store;
+use crate::store::{ClusterStatus, Store};
 use crate::wants::Wants;
 
 /// How the index behaves.
@@ -72,7 +72,7 @@ pub(crate) struct Shared {
     pub(crate) pieces: PieceShelf,
     pub(crate) meter: Meter,
     /// Which cluster this index belongs to: a peer that knows several addresses registers once for each.
-    pub(crate) cluster: String,
+    cluster: String,
     news: Notify,
     waiting: AtomicUsize,
     since: Instant,
@@ -91,6 +91,15 @@ impl Shared {
             .warm_up
             .checked_sub(now.saturating_duration_since(self.since))
             .filter(|left| !left.is_zero())
+    }
+
+    /// Which cluster this index belongs to. A node of one that has not heard from it yet stands alone.
+    pub(crate) fn cluster(&self) -> String {
+        let known = match &self.store {
+            Store::Cluster(store) => store.status().cluster,
+            Store::Memory(_) => None,
+        };
+        known.unwrap_or_else(|| self.cluster.clone())
     }
 
     /// How late it is for the order of sources.
@@ -171,6 +180,23 @@ impl Server {
         stop: StopSignal,
     ) -> impl Future<Output = ()> + Send + use<> {
         session::run(Arc::clone(&self.0), incoming, stop)
+    }
+
+    /// Takes part in the cluster that the store is of, until `stop`; without one it does nothing.
+    pub async fn take_part(&self, stop: StopSignal) {
+        if let Store::Cluster(store) = &self.0.store {
+            let shared = Arc::clone(&self.0);
+            store.run(Arc::new(move || shared.tell_news()), stop).await;
+        }
+    }
+
+    /// How it stands with the cluster, if the store is of one.
+    #[must_use]
+    pub fn cluster(&self) -> Option<ClusterStatus> {
+        match &self.0.store {
+            Store::Cluster(store) => Some(store.status()),
+            Store::Memory(_) => None,
+        }
     }
 
     /// What SHA-256 says of a content, by its BLAKE3 hash. Where nobody has told it yet a peer that has the content is asked, and

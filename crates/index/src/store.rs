@@ -5,10 +5,12 @@
 //!
 //! Closing a session is synchronous, because it must work in a destructor: records go even when a task panics or is aborted.
 
+mod cluster;
 mod memory;
 mod search;
 mod watches;
 
+pub use cluster::{ClusterSettings, ClusterStatus, ClusterStore, EngineAddr, Fitness, check};
 pub use memory::{Holders, MemoryStore, NUMBERS_AT_ONCE, Quotas};
 pub use search::Matches;
 pub use watches::{News, TooManyWatches, Watch};
@@ -124,6 +126,11 @@ pub enum Op<'a> {
     RemoveFile {
         /// Its name.
         name: &'a str,
+    },
+    /// Forgets a record of 1.0 of the session.
+    RemoveTitle {
+        /// Its number.
+        number: RfcNumber,
     },
 }
 
@@ -262,6 +269,8 @@ pub struct Counts {
 pub enum Store {
     /// In the memory of this process.
     Memory(MemoryStore),
+    /// The same, shared with other nodes through an engine.
+    Cluster(ClusterStore),
 }
 
 impl Store {
@@ -270,6 +279,7 @@ impl Store {
     pub fn open(&self) -> SessionId {
         match self {
             Self::Memory(store) => store.open(),
+            Self::Cluster(store) => store.open(),
         }
     }
 
@@ -278,8 +288,36 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; a record can be replaced even where no further one is allowed.
     pub async fn apply(&self, session: SessionId, op: Op<'_>) -> Result<Applied, StoreError> {
+        self.apply_at_once(session, op)
+    }
+
+    /// The same without waiting, as every store can: what others have to be told is told behind.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn apply_at_once(&self, session: SessionId, op: Op<'_>) -> Result<Applied, StoreError> {
         match self {
             Self::Memory(store) => store.apply(session, op),
+            Self::Cluster(store) => store.apply(session, op),
+        }
+    }
+
+    /// The same as [`Op::AddTitle`], for what is said most.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn add_title_at_once(
+        &self,
+        session: SessionId,
+        number: RfcNumber,
+        title: &str,
+        peer: &Arc<Peer>,
+    ) -> Result<Applied, StoreError> {
+        match self {
+            Self::Memory(store) => store.add_title(session, number, title, peer),
+            Self::Cluster(store) => {
+                store.apply(session, Op::AddTitle { number, title, peer: Arc::clone(peer) })
+            }
         }
     }
 
@@ -292,16 +330,29 @@ impl Store {
         after: Option<&Cursor>,
         visitor: &mut Visitor<'_>,
     ) -> Option<Cursor> {
-        match self {
-            Self::Memory(store) => store.visit(asked, after, visitor),
-        }
+        self.memory().visit(asked, after, visitor)
     }
 
     /// The engine, if it is one that answers without waiting.
     #[must_use]
     pub fn at_once(&self) -> Option<&MemoryStore> {
+        Some(self.memory())
+    }
+
+    /// Where every question is answered from.
+    fn memory(&self) -> &MemoryStore {
         match self {
-            Self::Memory(store) => Some(store),
+            Self::Memory(store) => store,
+            Self::Cluster(store) => store.memory(),
+        }
+    }
+
+    /// Whether other nodes may have something that is not here, or have lost something that is.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        match self {
+            Self::Memory(_) => false,
+            Self::Cluster(store) => store.is_stale(),
         }
     }
 
@@ -331,24 +382,21 @@ impl Store {
     /// # Errors
     /// [`TooManyWatches`]
     pub fn watch(&self, scope: &Scope) -> Result<Watch<'_>, TooManyWatches> {
-        match self {
-            Self::Memory(store) => store.watch(scope),
-        }
+        self.memory().watch(scope)
     }
 
     /// Files and titles that a query finds, the best first: at most `limit`, without the first `from`. `None` if this store has no
     /// search. A record that was added is found within [`proto::limits::SEARCH_GATHER`] and the time that taking changes in needs; one
     /// that is gone is not found any more. Must be called within a tokio runtime.
     pub async fn search(&self, query: &Query, from: usize, limit: usize) -> Option<Matches> {
-        match self {
-            Self::Memory(store) => Some(search::search(store.finder()?, query, from, limit).await),
-        }
+        Some(search::search(self.memory().finder()?, query, from, limit).await)
     }
 
     /// Closes a session. When this returns its records are gone; says how many there were. Closing again does nothing.
     pub fn close(&self, session: SessionId) -> usize {
         match self {
             Self::Memory(store) => store.close(session),
+            Self::Cluster(store) => store.close(session),
         }
     }
 
@@ -356,16 +404,12 @@ impl Store {
     /// one. At most `limit`.
     #[must_use]
     pub fn sessions(&self, after: SessionId, limit: usize) -> Vec<(SessionId, usize, Arc<Peer>)> {
-        match self {
-            Self::Memory(store) => store.sessions(after, limit),
-        }
+        self.memory().sessions(after, limit)
     }
 
     /// How much there is.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        match self {
-            Self::Memory(store) => store.counts(),
-        }
+        self.memory().counts()
     }
 }

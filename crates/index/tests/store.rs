@@ -11,7 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use index::store::{Applied, Counts, MemoryStore, Op, Page, Peer, Quotas, Range, Store, StoreError};
+use index::store::{
+    Applied, ClusterSettings, ClusterStore, Counts, MemoryStore, Op, Page, Peer, Quotas, Range, Store,
+    StoreError,
+};
 use proptest::prelude::*;
 use proto::directory::{Cursor, Key, Said, SessionId};
 use proto::value::host::{Host, PeerAddr};
@@ -21,7 +24,14 @@ use proto::wire::refusal::Reason;
 const SOME: Quotas = Quotas { per_session: 1_000, total: 10_000 };
 
 fn engines(quotas: Quotas) -> Vec<Store> {
-    vec![Store::Memory(MemoryStore::new(quotas)), Store::Memory(MemoryStore::searchable(quotas).unwrap())]
+    // Nobody listens there: a node whose engine is away is as good as one that stands alone. With an engine, see the tests of p2pci.
+    let engine = "redis+cluster://127.0.0.1:9".parse().unwrap();
+    let settings = ClusterSettings { engine, advertised: None, machine: 1 };
+    vec![
+        Store::Memory(MemoryStore::new(quotas)),
+        Store::Memory(MemoryStore::searchable(quotas).unwrap()),
+        Store::Cluster(ClusterStore::new(MemoryStore::new(quotas), settings)),
+    ]
 }
 
 /// Runs a future that has nothing to wait for.

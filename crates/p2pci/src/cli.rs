@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use index::store::EngineAddr;
 use peer::indexes::Indexes;
 use proto::access::rights::Rights;
 use proto::limits::KEEP_FREE_PERCENT;
@@ -106,6 +107,19 @@ pub struct Server {
     /// How long after its start the index says of a miss that the peer may only not be back yet
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration, env = "P2PCI_WARM_UP")]
     pub warm_up: std::time::Duration,
+    /// Share one catalogue with other nodes through a Redis or Valkey Cluster: redis+cluster://HOST:PORT,…; a user and a password
+    /// may stand before the first host, as USER:PASSWORD@
+    #[arg(long, value_name = "URL", env = "P2PCI_STORE", hide_env_values = true)]
+    pub store: Option<EngineAddr>,
+    /// The password for --store, from the first line of this file
+    #[arg(long, value_name = "FILE", requires = "store", env = "P2PCI_STORE_PASSWORD_FILE")]
+    pub store_password_file: Option<PathBuf>,
+    /// With --store: at which address other machines reach peers that are on this one [default: the first address of an interface]
+    #[arg(long, value_name = "HOST", requires = "store", env = "P2PCI_ADVERTISE")]
+    pub advertise: Option<String>,
+    /// With --store: only tell whether it is fit: exit code 0, or 1 with each reason
+    #[arg(long, requires = "store", env = "P2PCI_CHECK")]
+    pub check: bool,
     /// Speak no HTTP: no downloads by browser or curl, no API, no metrics
     #[arg(long, env = "P2PCI_NO_HTTP")]
     pub no_http: bool,

@@ -35,6 +35,7 @@ enum Event<'a> {
     HttpRefused { source: SocketAddr, reason: String, status: u16 },
     NotServed { source: SocketAddr, reason: String },
     Trouble { message: String },
+    Cluster { trouble: Option<String> },
     Hidden { lines: u64 },
     Status { peers: usize, records: usize, tasks: usize },
     Stopping,
@@ -96,6 +97,11 @@ impl ServerLog {
     /// Something that the operator must know.
     pub fn trouble(&self, message: String) {
         self.show(&Event::Trouble { message });
+    }
+
+    /// How it stands with the cluster; `None` is well.
+    pub fn cluster(&self, trouble: Option<String>) {
+        self.show(&Event::Cluster { trouble });
     }
 
     /// The index stops.

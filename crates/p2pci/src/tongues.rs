@@ -38,6 +38,7 @@ pub async fn refuse_plain_text(incoming: Incoming) {
                 cursor: None,
                 warming: None,
                 cluster: None,
+                stale: false,
                 incomplete: false,
                 body: &body,
             }

@@ -12,6 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use index::meter::{Kind, STEPS, Totals};
+use index::store::ClusterStatus;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
@@ -31,7 +32,15 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|| async { "ready\n" }))
+        .route("/readyz", get(ready))
+}
+
+/// A node of a cluster is ready when it knows what the others have.
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.server.cluster().and_then(|cluster| cluster.trouble) {
+        None => "ready\n".into_response(),
+        Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response(),
+    }
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
@@ -53,6 +62,7 @@ struct Look {
     started: f64,
     totals: Totals,
     answers: [u64; 5],
+    cluster: Option<ClusterStatus>,
 }
 
 impl Look {
@@ -67,6 +77,7 @@ impl Look {
             started: started.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
             totals: shared.server.totals(),
             answers: shared.door.answers.so_far(),
+            cluster: shared.server.cluster(),
         }
     }
 
@@ -94,6 +105,9 @@ impl Collector for Look {
         gauge(&mut encoder, "records", "Records in the directory", self.records as f64)?;
         gauge(&mut encoder, "event_streams", "Viewers of the event stream", self.viewers as f64)?;
         gauge(&mut encoder, "start_time_seconds", "When the index was started, since 1970", self.started)?;
+        if let Some(cluster) = &self.cluster {
+            of_cluster(&mut encoder, cluster)?;
+        }
         let kinds = Kind::ALL.iter().map(|kind| kind.as_str());
         let requests = kinds.zip(self.totals.requests);
         counters(&mut encoder, "requests", "Requests in P2P-CI by what they ask for", "kind", requests)?;
@@ -101,6 +115,19 @@ impl Collector for Look {
         counters(&mut encoder, "http_answers", "Answers in HTTP by their status", "class", classes)?;
         self.histogram(&mut encoder)
     }
+}
+
+/// Only of an index that is a node of one.
+fn of_cluster(encoder: &mut DescriptorEncoder<'_>, cluster: &ClusterStatus) -> fmt::Result {
+    let ready = if cluster.trouble.is_none() { 1.0 } else { 0.0 };
+    gauge(encoder, "cluster_ready", "Whether the node knows what the others have", ready)?;
+    gauge(encoder, "cluster_nodes", "Other nodes that are there", cluster.nodes as f64)?;
+    let help = "Records of which the engine has still to be told";
+    gauge(encoder, "cluster_waiting", help, cluster.waiting as f64)?;
+    let help = "Parts of the catalogue that were read as a whole";
+    gauge(encoder, "cluster_parts_read", help, cluster.read as f64)?;
+    let help = "Entries at the engine that are no records";
+    gauge(encoder, "cluster_left_out", help, cluster.left_out as f64)
 }
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {

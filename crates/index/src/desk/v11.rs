@@ -98,7 +98,7 @@ impl Desk {
 
     fn pong(&self, ask: &Ask<'_>) -> Reply {
         let asks_cluster = matches!(ask, Ask::Ping { asks_cluster: true, .. });
-        Reply { cluster: asks_cluster.then(|| self.shared.cluster.clone()), ..Reply::ok(Vec::new(), 0) }
+        Reply { cluster: asks_cluster.then(|| self.shared.cluster()), ..Reply::ok(Vec::new(), 0) }
     }
 
     /// Refuses a request that keeps the rules of the protocol.
@@ -121,7 +121,8 @@ impl Desk {
         self.note_v11(request, status, records);
         let warming = if status == Status::NotFound { self.shared.warming(Instant::now()) } else { None };
         let (cursor, cluster) = (cursor.as_deref(), cluster.as_deref());
-        let answer = Answer { status, cursor, warming, incomplete, cluster, body: &body };
+        let stale = self.shared.store.is_stale();
+        let answer = Answer { status, cursor, warming, incomplete, cluster, stale, body: &body };
         answer.write(outlet.held());
         outlet.make_room().await
     }

@@ -129,6 +129,9 @@ impl MemoryStore {
                 self.within(session, |held| self.add_file(session, held, &file, &peer))
             }
             Op::RemoveFile { name } => self.within(session, |held| Ok(self.remove_file(session, held, name))),
+            Op::RemoveTitle { number } => {
+                self.within(session, |held| Ok(self.remove_title(session, held, number)))
+            }
         }
     }
 
@@ -278,6 +281,20 @@ impl MemoryStore {
         Applied::Removed
     }
 
+    fn remove_title(&self, session: SessionId, held: &mut Held, number: RfcNumber) -> Applied {
+        let key = Key::Rfc(number);
+        let (_, mut shard) = self.shard_to_write(&key);
+        if !matches!(shard.get(session, &key), Some(SaidRef::Title(_))) {
+            return Applied::Absent;
+        }
+        let title = self.watched_title(&shard, session, &key).flatten();
+        shard.remove(session, &key);
+        self.tell_keeper(&shard);
+        self.watches.tell(title, None);
+        self.release(held);
+        Applied::Removed
+    }
+
     /// Takes a file away from its keys, except for those that are kept.
     fn take_away(&self, session: SessionId, held: &mut Held, file: &File, kept: &[Key]) {
         for key in Said::keys(file).filter(|key| !kept.contains(key)) {
@@ -294,6 +311,18 @@ impl MemoryStore {
             }
             held.shards |= 1 << at;
         }
+    }
+
+    /// What names the records of a session; some may have gone.
+    pub(super) fn named(&self, session: SessionId) -> Vec<Key> {
+        self.shards.iter().flat_map(|shard| read(shard).named(session).collect::<Vec<_>>()).collect()
+    }
+
+    /// What a session says about a key, and who has it.
+    pub(super) fn record(&self, session: SessionId, key: &Key) -> Option<(Said, Arc<Peer>)> {
+        let shard = self.shards.to_read(key);
+        let record = shard.record(session, key)?;
+        Some((record.said.to_said(), Arc::clone(record.peer)))
     }
 
     /// What a session says about a name, and the peer that it named.

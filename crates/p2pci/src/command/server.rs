@@ -1,6 +1,7 @@
 //! `p2pci server`
 
 mod changing;
+mod cluster;
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use index::server::{Server, Settings};
 use index::status::Status;
-use index::store::{MemoryStore, Quotas, Store};
+use index::store::{ClusterSettings, ClusterStore, MemoryStore, Quotas, Store};
 use net::accept::{AcceptObserver, Incoming, Policy, Serving};
 use net::descriptors::raise_open_file_limit;
 use net::interfaces::{host_name, reachable_addresses};
@@ -47,6 +48,10 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Runs the index until it is stopped.
 pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
+    let cluster = cluster::settings(&args).await?;
+    if let (Some(cluster), true) = (&cluster, args.check) {
+        return cluster::tell_fitness(&cluster.engine, out).await;
+    }
     let tls = Tls::new(&args)?;
     let mut changing = Changing::new(&args)?;
     let style = Style { format: args.log_format, quiet: args.quiet, explain: args.explain };
@@ -71,7 +76,8 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     let feed = Arc::new(Feed::default());
     let observers = Observers { log: Arc::clone(&log), feed: (!args.no_http).then(|| Arc::clone(&feed)) };
     let guard = changing.guard.clone();
-    let server = Server::guarded(settings(&args), store(&args)?, Arc::new(observers), Instant::now(), guard);
+    let server =
+        Server::guarded(settings(&args), store(&args, cluster)?, Arc::new(observers), Instant::now(), guard);
     let (stopper, stop) = stop_pair();
     let site = (!args.no_http).then(|| {
         let own = host_name();
@@ -82,6 +88,10 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     if let Some(site) = site.clone() {
         tokio::spawn(site.keep_fed(stop.clone()));
     }
+    let taking_part = tokio::spawn({
+        let (server, stop) = (server.clone(), stop.clone());
+        async move { server.take_part(stop).await }
+    });
     let accepting = Arc::clone(&log) as Arc<dyn AcceptObserver>;
     let tls_only = tls.as_ref().is_some_and(|tls| tls.only);
     let handler = handler(server.clone(), site, tls_only, Arc::clone(&log), stop.clone());
@@ -93,18 +103,22 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     stopper.stop();
     // A panic of the accept loop was shown when it happened; there is nothing left to save.
     let _ = serving.await;
+    let _ = taking_part.await;
     log.settle(Instant::now());
     log.finish();
     Ok(())
 }
 
-fn store(args: &cli::Server) -> Result<Store, Failure> {
+fn store(args: &cli::Server, cluster: Option<ClusterSettings>) -> Result<Store, Failure> {
     let cannot = |error| Failure::new(Code::Failed, format!("cannot start a thread for searching: {error}"));
     let store = match args.no_search {
         true => MemoryStore::default(),
         false => MemoryStore::searchable(Quotas::default()).map_err(cannot)?,
     };
-    Ok(Store::Memory(store))
+    Ok(match cluster {
+        None => Store::Memory(store),
+        Some(cluster) => Store::Cluster(ClusterStore::new(store, cluster)),
+    })
 }
 
 fn settings(args: &cli::Server) -> Settings {
@@ -198,6 +212,7 @@ async fn watch(server: &Server, log: &ServerLog, changing: &mut Changing, end: i
     let mut asked = signals::status_asked();
     let mut reload = signals::reload_asked();
     let mut shown = server.status();
+    let mut cluster = None;
     tokio::pin!(end);
     loop {
         let (forced, reloads) = tokio::select! {
@@ -208,6 +223,7 @@ async fn watch(server: &Server, log: &ServerLog, changing: &mut Changing, end: i
         };
         changing.look_again(reloads, log);
         log.settle(Instant::now());
+        cluster::tell_changes(server.cluster(), &mut cluster, log);
         let status = server.status();
         if forced || changed(&shown, &status) {
             log.status(&status, tokio::runtime::Handle::current().metrics().num_alive_tasks(), forced);

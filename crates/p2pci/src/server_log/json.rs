@@ -54,6 +54,9 @@ pub(super) fn object(event: &Event<'_>, explain: bool) -> Value {
         Event::Status { peers, records, tasks } => {
             json!({"type": "status", "peers": peers, "records": records, "tasks": tasks})
         }
+        Event::Cluster { trouble } => {
+            json!({"type": "cluster", "ready": trouble.is_none(), "why": trouble})
+        }
         Event::Stopping => json!({"type": "stopping"}),
     })
 }

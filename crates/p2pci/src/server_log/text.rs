@@ -47,6 +47,14 @@ impl fmt::Display for Line<'_> {
             }
             Event::NotServed { source, reason } => write!(f, "{source} not served: {reason}"),
             Event::Trouble { message } => write!(f, "warning: {message}"),
+            Event::Cluster { trouble: None } => f.write_str("cluster: this node knows what the others have"),
+            Event::Cluster { trouble: Some(why) } => {
+                write!(
+                    f,
+                    "cluster: cut off ({}); its own peers are served, and what it knew of others",
+                    escape::Line(why.as_bytes())
+                )
+            }
             Event::Hidden { lines } => write!(f, "({lines} more lines in the last second are not shown)"),
             Event::Status { peers, records, tasks } => {
                 let plural = if *peers == 1 { "" } else { "s" };

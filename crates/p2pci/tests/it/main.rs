@@ -6,6 +6,7 @@
 
 mod access;
 mod client_menu;
+mod cluster;
 mod crowd;
 mod demo;
 mod faults_client;

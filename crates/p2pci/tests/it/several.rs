@@ -50,7 +50,8 @@ fn two_indexes_are_asked_as_one_and_tell_nothing_twice() {
     for index in [&one, &other] {
         wait_registered_with(&mut sharers[0], index);
     }
-    (one.wait_hashed(2), other.wait_hashed(3));
+    one.wait_hashed(2);
+    other.wait_hashed(3);
     let names = ["all/same", "here/copy", "there/copy", "there/own"];
     assert_eq!(listed(&both), names.map(|name| (name.to_owned(), 1)));
     let found = run(["lookup", "all/same", "--json", "--server", &both]).objects();
@@ -140,7 +141,8 @@ fn what_two_indexes_see_change_is_shown_once() {
     let (_outer, root) = tree("live", &[("a", "a")]);
     let mut sharer = Sharer::start(&root, &both);
     wait_registered_with(&mut sharer, &other);
-    (one.wait_hashed(1), other.wait_hashed(1));
+    one.wait_hashed(1);
+    other.wait_hashed(1);
     one.process().kill();
     put(&root.join("b"), "b");
     watching

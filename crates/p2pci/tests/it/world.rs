@@ -2,6 +2,7 @@
 
 mod browser;
 mod client;
+mod engine;
 mod files;
 mod http;
 mod index;
@@ -15,6 +16,7 @@ pub(crate) mod v11;
 
 pub(crate) use browser::Browser;
 pub(crate) use client::Client;
+pub(crate) use engine::Engine;
 pub(crate) use files::{BLOCK, noise};
 pub(crate) use http::{HttpAnswer, http, http_get};
 pub(crate) use index::Index;

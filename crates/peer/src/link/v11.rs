@@ -30,6 +30,7 @@ pub(crate) struct Told {
     pub(crate) warming: Option<Duration>,
     pub(crate) incomplete: bool,
     pub(crate) cluster: Option<String>,
+    pub(crate) stale: bool,
     pub(crate) body: Vec<u8>,
 }
 
@@ -150,9 +151,9 @@ impl Connection {
     /// The next answer, if it has come.
     fn decoded(&mut self) -> Result<Option<Told>, AskError> {
         match self.decoder.poll() {
-            Decoded::Answer(ReadAnswer { status, cursor, warming, incomplete, cluster, body }) => {
+            Decoded::Answer(ReadAnswer { status, cursor, warming, incomplete, cluster, stale, body }) => {
                 self.settled = true;
-                Ok(Some(Told { status, cursor, warming, incomplete, cluster, body: body.to_vec() }))
+                Ok(Some(Told { status, cursor, warming, incomplete, cluster, stale, body: body.to_vec() }))
             }
             Decoded::NotV11 if !self.settled => Err(AskError::NotV11),
             Decoded::NotV11 | Decoded::Broken => Err(lost("its answer cannot be understood").into()),

@@ -57,6 +57,8 @@ pub struct Answer<'a> {
     pub incomplete: bool,
     /// Which cluster the index belongs to, to whoever asked: one that stands alone is a cluster of its own.
     pub cluster: Option<&'a str>,
+    /// The index is cut off from the other nodes of its cluster: what they have may be missing, or be here and gone.
+    pub stale: bool,
     /// JSON Lines.
     pub body: &'a [u8],
 }
@@ -64,7 +66,7 @@ pub struct Answer<'a> {
 impl<'a> Answer<'a> {
     /// One with nothing but a status and a body.
     pub const fn plain(status: Status, body: &'a [u8]) -> Self {
-        Self { status, cursor: None, warming: None, incomplete: false, cluster: None, body }
+        Self { status, cursor: None, warming: None, incomplete: false, cluster: None, stale: false, body }
     }
 
     /// Appends the answer.
@@ -74,6 +76,7 @@ impl<'a> Answer<'a> {
         // A started second counts: whoever waits that long has waited enough.
         lines.extend(self.warming.map(|left| format!("Warming: {}", left.as_secs().saturating_add(1))));
         lines.extend(self.incomplete.then(|| "Incomplete: true".to_owned()));
+        lines.extend(self.stale.then(|| "Stale: true".to_owned()));
         lines.extend(self.cluster.map(|cluster| format!("Cluster: {cluster}")));
         lines.extend([
             "Content-Type: application/x-ndjson".to_owned(),
@@ -98,6 +101,8 @@ pub struct ReadAnswer<'a> {
     pub incomplete: bool,
     /// See [`Answer::cluster`].
     pub cluster: Option<String>,
+    /// See [`Answer::stale`].
+    pub stale: bool,
     /// JSON Lines.
     pub body: &'a [u8],
 }
@@ -148,8 +153,8 @@ impl AnswerDecoder {
             None => Decoded::Pending,
             Some(body) => {
                 self.handed_out = end;
-                let AnswerHead { status, cursor, warming, incomplete, cluster, .. } = read;
-                Decoded::Answer(ReadAnswer { status, cursor, warming, incomplete, cluster, body })
+                let AnswerHead { status, cursor, warming, incomplete, cluster, stale, .. } = read;
+                Decoded::Answer(ReadAnswer { status, cursor, warming, incomplete, cluster, stale, body })
             }
         }
     }
@@ -161,6 +166,7 @@ struct AnswerHead {
     warming: Option<Duration>,
     incomplete: bool,
     cluster: Option<String>,
+    stale: bool,
     length: usize,
 }
 
@@ -168,8 +174,15 @@ impl AnswerHead {
     fn parse(head: &[u8]) -> Option<Self> {
         let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let status = StatusCode::parse(lines.next()?)?;
-        let mut read =
-            Self { status, cursor: None, warming: None, incomplete: false, cluster: None, length: 0 };
+        let mut read = Self {
+            status,
+            cursor: None,
+            warming: None,
+            incomplete: false,
+            cluster: None,
+            stale: false,
+            length: 0,
+        };
         for line in lines {
             let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
             let value = value.get(1..)?.trim_ascii();
@@ -186,6 +199,7 @@ impl AnswerHead {
                     read.warming = Some(Duration::from_secs(number()?));
                 }
                 () if name.eq_ignore_ascii_case(b"Incomplete") => read.incomplete = value == b"true",
+                () if name.eq_ignore_ascii_case(b"Stale") => read.stale = value == b"true",
                 () if name.eq_ignore_ascii_case(b"Cluster") => read.cluster = cluster(value),
                 () => {}
             }
@@ -213,6 +227,7 @@ mod tests {
             warming: None,
             incomplete: true,
             cluster: Some("c1"),
+            stale: true,
             body: b"{}\n{}\n",
         };
         let second = Answer {
@@ -221,6 +236,7 @@ mod tests {
             warming: Some(Duration::from_secs(3)),
             incomplete: false,
             cluster: None,
+            stale: false,
             body: b"",
         };
         first.write(&mut bytes);
@@ -237,7 +253,7 @@ mod tests {
                                 answer.status.get(),
                                 answer.cursor,
                                 answer.warming,
-                                (answer.incomplete, answer.cluster),
+                                (answer.incomplete, answer.stale, answer.cluster),
                                 answer.body.to_vec(),
                             ));
                         }
@@ -251,10 +267,10 @@ mod tests {
                     200,
                     Some("a b\u{fc}".to_owned()),
                     None,
-                    (true, Some("c1".to_owned())),
+                    (true, true, Some("c1".to_owned())),
                     b"{}\n{}\n".to_vec(),
                 ),
-                (404, None, Some(Duration::from_secs(4)), (false, None), Vec::new()),
+                (404, None, Some(Duration::from_secs(4)), (false, false, None), Vec::new()),
             ];
             assert_eq!(read, expected, "cut at {cut}");
         }

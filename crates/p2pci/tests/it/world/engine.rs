@@ -1,0 +1,201 @@
+//! A Redis Cluster on loopback, made of Debian's redis-server: for one test, and gone with it.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::{PATIENCE, on_path, skip, wait_for};
+
+/// How long an engine waits for a node before it takes it for gone.
+const NODE_TIMEOUT_MS: &str = "1500";
+const SLOTS: usize = 16384;
+
+/// A cluster of several processes. Dropping it ends them.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    nodes: Vec<Node>,
+    masters: usize,
+    _folder: TempDir,
+}
+
+#[derive(Debug)]
+struct Node {
+    child: Child,
+    port: u16,
+    bus: u16,
+}
+
+impl Engine {
+    /// Three masters, each with so many replicas that have their copy; where there is no redis-server, counts `test` as skipped.
+    pub(crate) fn start(test: &str, replicas: usize) -> Option<Self> {
+        Self::with(test, 3, replicas, &[])
+    }
+
+    /// The same with another number of masters, and with more settings.
+    pub(crate) fn with(test: &str, masters: usize, replicas: usize, settings: &[&str]) -> Option<Self> {
+        if !on_path("redis-server") {
+            skip(test, "there is no redis-server");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let count = masters * (1 + replicas);
+        let nodes = (0..count).map(|_| Node::start(folder.path(), settings)).collect();
+        let engine = Self { nodes, masters, _folder: folder };
+        engine.form();
+        Some(engine)
+    }
+
+    /// Nodes that know nothing of each other become a cluster.
+    fn form(&self) {
+        for (at, node) in self.nodes.iter().enumerate() {
+            // Whatever listens there now must be what was started, before a byte is written.
+            wait_for(PATIENCE, "an engine to be the one that was started", || {
+                let info = node.ask("INFO server")?;
+                info.contains(&format!("process_id:{}\r", node.child.id())).then_some(())
+            });
+            if at < self.masters {
+                let (first, last) = (SLOTS * at / self.masters, SLOTS * (at + 1) / self.masters - 1);
+                assert!(
+                    node.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {last}")).unwrap().starts_with("+OK")
+                );
+            }
+            let first = &self.nodes[0];
+            if at > 0 {
+                let meet = format!("CLUSTER MEET 127.0.0.1 {} {}", first.port, first.bus);
+                assert!(node.ask(&meet).unwrap().starts_with("+OK"));
+            }
+        }
+        for node in &self.nodes {
+            let all = format!("cluster_known_nodes:{}\r", self.nodes.len());
+            wait_for(PATIENCE, "the engines to know each other", || {
+                let info = node.ask("CLUSTER INFO")?;
+                (info.contains("cluster_state:ok") && info.contains(&all)).then_some(())
+            });
+        }
+        for (at, node) in self.nodes.iter().enumerate().skip(self.masters) {
+            let master = bulk(&self.nodes[at % self.masters].ask("CLUSTER MYID").unwrap());
+            wait_for(PATIENCE, "a replica to know its master", || {
+                node.ask(&format!("CLUSTER REPLICATE {master}"))?.starts_with("+OK").then_some(())
+            });
+        }
+        for node in &self.nodes[self.masters..] {
+            wait_for(PATIENCE, "a replica to have its copy", || {
+                node.ask("INFO replication")?.contains("master_link_status:up").then_some(())
+            });
+        }
+    }
+
+    /// What to type after `--store`.
+    pub(crate) fn url(&self) -> String {
+        let nodes: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        format!("redis+cluster://{}", nodes.join(","))
+    }
+
+    /// Asks one node, in the words that one would type.
+    pub(crate) fn ask(&self, node: usize, words: &str) -> String {
+        self.nodes[node].ask(words).unwrap_or_else(|| panic!("node {node} does not answer {words}"))
+    }
+
+    /// Asks whoever has it.
+    pub(crate) fn ask_any(&self, words: &str) -> String {
+        let answers = self.nodes.iter().take(self.masters).filter_map(|node| node.ask(words));
+        answers.into_iter().find(|answer| !answer.starts_with("-MOVED")).expect("an answer")
+    }
+
+    /// Keys at all masters.
+    pub(crate) fn keys(&self) -> u64 {
+        let size =
+            |node: &Node| node.ask("DBSIZE").unwrap().trim_start_matches(':').trim().parse::<u64>().unwrap();
+        self.nodes.iter().take(self.masters).map(size).sum()
+    }
+
+    /// Which node, if it is one of the first, has a key.
+    pub(crate) fn master_of(&self, key: &str) -> usize {
+        let answer = |node: &Node| node.ask(&format!("EXISTS {key}"));
+        let has = |node: &Node| answer(node).is_some_and(|answer| answer.starts_with(':'));
+        self.nodes.iter().take(self.masters).position(has).expect("a master")
+    }
+
+    /// Kills one as `kill -9` does.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.nodes[node].kill();
+    }
+
+    /// Stops all of them where they are, or lets them go on.
+    pub(crate) fn signal_all(&self, signal: Signal) {
+        for node in &self.nodes {
+            kill_process(Pid::from_child(&node.child), signal).unwrap();
+        }
+    }
+}
+
+impl Node {
+    fn start(folder: &Path, settings: &[&str]) -> Self {
+        loop {
+            let (port, bus) = (free_port(), free_port());
+            let mut command = Command::new("redis-server");
+            command.args(["--port", &port.to_string(), "--cluster-port", &bus.to_string()]);
+            command.args([
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--loglevel",
+                "warning",
+            ]);
+            command.args(["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"]);
+            command.args(["--cluster-node-timeout", NODE_TIMEOUT_MS, "--repl-diskless-sync-delay", "0"]);
+            command.args(["--cluster-config-file", &format!("nodes-{port}.conf")]).args(settings);
+            command.arg("--dir").arg(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let child = command.spawn().expect("redis-server starts");
+            let mut node = Self { child, port, bus };
+            // Another program may have taken a port meanwhile.
+            let answers = wait_for(PATIENCE, "an engine to answer or to end", || {
+                let has_ended = node.child.try_wait().unwrap().is_some();
+                (has_ended || node.ask("PING").is_some()).then_some(!has_ended)
+            });
+            if answers {
+                return node;
+            }
+        }
+    }
+
+    /// One question on a connection of its own; `None` when there is no answer.
+    fn ask(&self, words: &str) -> Option<String> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+        stream.write_all(format!("{words}\r\nQUIT\r\n").as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.strip_suffix("+OK\r\n").map(str::to_owned)
+    }
+
+    fn kill(&mut self) {
+        // One that was stopped would not end by itself; one that has ended is no failure.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// The text of an answer with a length before it.
+fn bulk(answer: &str) -> String {
+    answer.lines().nth(1).unwrap_or_default().to_owned()
+}
