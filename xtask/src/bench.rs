@@ -4,6 +4,7 @@
 //! us. So everything here runs interleaved, and reports medians.
 
 mod asked;
+mod cluster;
 mod files;
 mod floor;
 mod http;
@@ -36,12 +37,15 @@ pub(crate) fn command(asked: &Asked, typed: &[String]) -> anyhow::Result<bool> {
         Asked::Floor { request, answer } => floor::serve(*request, *answer).map(|()| true),
         Asked::Instructions => instructions::command(),
         // An unoptimised generator would measure itself.
-        Asked::Index(_) | Asked::Files(_) | Asked::Http(_) | Asked::Transfer(_) if cfg!(debug_assertions) => {
+        Asked::Index(_) | Asked::Files(_) | Asked::Http(_) | Asked::Transfer(_) | Asked::Cluster(_)
+            if cfg!(debug_assertions) =>
+        {
             run_optimised(typed)
         }
         Asked::Index(index) => rows::command(index),
         Asked::Files(asked) => files::command(asked),
         Asked::Http(http) => http::command(http),
+        Asked::Cluster(asked) => cluster::command(*asked),
         Asked::Swarm(_) if cfg!(debug_assertions) => run_optimised(typed),
         Asked::Swarm(asked) => swarm::command(asked),
         Asked::Transfer(asked) => transfer::command(asked),

@@ -266,6 +266,7 @@ pub struct Counts {
 
 /// A store of records. Records are ordered by key, and among equal keys in the order of joining.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and a box would cost every request a step")]
 pub enum Store {
     /// In the memory of this process.
     Memory(MemoryStore),

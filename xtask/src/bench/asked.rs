@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::cluster::Cluster;
 use super::files::Files;
 use super::http::Http;
 use super::transfer::Transfer;
@@ -20,6 +21,8 @@ pub(crate) const USAGE: &str = "\
                      uploads, redirects and Metalinks beside nginx; parts: small large redirect aria2 (default: all)
   bench transfer [PART…] [--size BYTES] [--quick]
                      one large file beside bare loops, nginx and curl; parts: serve shm disk sources memory (default: all)
+  bench cluster [--quick]
+                     nodes of one cluster on six processes of redis-server, beside a bare loop of the same script
   bench instructions the decoder and the directory in instructions, under callgrind
 ";
 
@@ -30,6 +33,7 @@ pub(crate) enum Asked {
     Files(Files),
     Swarm(Swarm),
     Http(Http),
+    Cluster(Cluster),
     Instructions,
     Transfer(Transfer),
     /// The bare sender of a file: for processes that the measurements start.
@@ -112,11 +116,12 @@ pub(crate) fn parse(typed: &[&str]) -> Result<Asked, String> {
         ["files", rest @ ..] => Files::parse(rest).map(Asked::Files),
         ["swarm", rest @ ..] => parse_swarm(rest).map(Asked::Swarm),
         ["http", rest @ ..] => Http::parse(rest).map(Asked::Http),
+        ["cluster", rest @ ..] => Cluster::parse(rest).map(Asked::Cluster),
         ["instructions"] => Ok(Asked::Instructions),
         ["transfer", rest @ ..] => Transfer::parse(rest).map(Asked::Transfer),
         ["send", path] => Ok(Asked::Send(path.into())),
         ["floor", request, answer] => Ok(Asked::Floor { request: number(request)?, answer: number(answer)? }),
-        [] => Err("bench what? index, files, http, swarm, transfer or instructions".into()),
+        [] => Err("bench what? index, files, http, swarm, transfer, cluster or instructions".into()),
         [other, ..] => Err(format!("there is no bench '{other}'")),
     }
 }

@@ -34,8 +34,8 @@ fn listed(index: &Index) -> BTreeMap<String, usize> {
         (None, number) => format!("rfc{}", number.unwrap_or_default()),
     };
     let mut all = BTreeMap::new();
-    for file in list.objects() {
-        *all.entry(name(&file)).or_default() += file["sources"].as_array().map_or(0, Vec::len);
+    for file in list.objects().iter().filter(|object| object["type"] == "file") {
+        *all.entry(name(file)).or_default() += file["sources"].as_array().map_or(0, Vec::len);
     }
     all
 }

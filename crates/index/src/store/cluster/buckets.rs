@@ -24,13 +24,13 @@ pub(super) fn bucket_of(key: &Key) -> Bucket {
 pub(super) fn hash_of(key: &Key) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut take = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    match key {
-        Key::Rfc(number) => [b'r'].into_iter().chain(number.get().to_be_bytes()).for_each(&mut take),
-        Key::Name(name) | Key::Leaf { name, .. } => {
-            [b'n'].into_iter().chain(name.bytes()).for_each(&mut take)
-        }
-        Key::Hash(hash) => hash.0.into_iter().for_each(&mut take),
-    }
+    let (kind, name): (u8, &[u8]) = match key {
+        Key::Rfc(number) => (b'r', &number.get().to_be_bytes()),
+        Key::Name(name) | Key::Leaf { name, .. } => (b'n', name.as_bytes()),
+        Key::Hash(hash) => (b'h', &hash.0),
+    };
+    take(kind);
+    name.iter().for_each(|byte| take(*byte));
     (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 

@@ -79,7 +79,7 @@ const GONE_KEPT: usize = 64;
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
-    Taken,
+    In,
     /// It is no record, or there is no room for it.
     LeftOut,
     /// Nobody knows this node yet.
@@ -164,7 +164,7 @@ impl Catalogue {
         match value {
             None => self.remove(memory, node, session.0, &key),
             Some(value) => match parse_value(&key, value) {
-                Some((said, holder)) => self.put(memory, node, (session.0, key), said, holder),
+                Some((said, holder)) => self.put(memory, node, (session.0, key), &said, holder),
                 None => Taken::LeftOut,
             },
         }
@@ -175,7 +175,7 @@ impl Catalogue {
         memory: &MemoryStore,
         node: &Node,
         (number, key): (u64, Key),
-        said: Said,
+        said: &Said,
         holder: Holder,
     ) -> Taken {
         let bucket = bucket_of(&key);
@@ -198,7 +198,7 @@ impl Catalogue {
         if !known.iter().any(|(other, of)| *of == number && other == node) {
             known.push((Arc::clone(node), number));
         }
-        let applied = match (&said, &key) {
+        let applied = match (said, &key) {
             (Said::Title(title), Key::Rfc(number)) => {
                 memory.apply(id, Op::AddTitle { number: *number, title, peer })
             }
@@ -215,17 +215,17 @@ impl Catalogue {
         {
             session.records += 1;
         }
-        Taken::Taken
+        Taken::In
     }
 
     fn remove(&mut self, memory: &MemoryStore, node: &Node, number: u64, key: &Key) -> Taken {
         let bucket = usize::from(bucket_of(key));
         let seen = self.seen[bucket].get_mut(node);
         if !seen.is_some_and(|seen| seen.remove(&(number, hash_of(key)))) {
-            return Taken::Taken;
+            return Taken::In;
         }
         let Some(session) = self.nodes.get_mut(node).and_then(|live| live.sessions.get_mut(&number)) else {
-            return Taken::Taken;
+            return Taken::In;
         };
         session.records -= 1;
         let gone = match key {
@@ -234,7 +234,7 @@ impl Catalogue {
             Key::Hash(_) => return Taken::LeftOut,
         };
         self.close_if_empty(memory, node, number);
-        if gone.is_ok() { Taken::Taken } else { Taken::LeftOut }
+        if gone.is_ok() { Taken::In } else { Taken::LeftOut }
     }
 
     fn close_if_empty(&mut self, memory: &MemoryStore, node: &Node, number: u64) {

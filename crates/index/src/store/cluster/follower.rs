@@ -176,13 +176,13 @@ impl Follower {
                 state.due = Instant::now();
                 self.begin(bucket);
             }
-            Done::Loaded(Ok(loaded)) => self.loaded(bucket, loaded),
-            Done::Checked(Ok(outline)) => self.checked(bucket, outline),
+            Done::Loaded(Ok(loaded)) => self.loaded(bucket, &loaded),
+            Done::Checked(Ok(outline)) => self.checked(bucket, &outline),
             Done::Subscribed(_) | Done::Loaded(Err(_)) | Done::Checked(Err(_)) => {}
         }
     }
 
-    fn loaded(&mut self, bucket: Bucket, loaded: Loaded) {
+    fn loaded(&mut self, bucket: Bucket, loaded: &Loaded) {
         let state = &mut self.buckets[usize::from(bucket)];
         // A connection that was lost meanwhile means to begin again.
         let Stage::Unread(connection) = state.stage else { return };
@@ -280,7 +280,7 @@ impl Follower {
             let mut catalogue = self.inner.catalogue();
             for (field, value) in deltas {
                 match catalogue.take(&self.inner.memory, &node, field, value) {
-                    Taken::Taken => has_new |= value.is_some(),
+                    Taken::In => has_new |= value.is_some(),
                     Taken::LeftOut => left_out += 1,
                     Taken::Unknown => {
                         self.inner.waiting().insert(bucket);
@@ -301,7 +301,7 @@ impl Follower {
     }
 
     /// What seems wrong twice, and has not moved between, is read again.
-    fn checked(&mut self, bucket: Bucket, outline: Outline) {
+    fn checked(&mut self, bucket: Bucket, outline: &Outline) {
         let told = self.inner.told(bucket).len();
         let waits = self.inner.outbox.count(bucket) > 0;
         let state = &mut self.buckets[usize::from(bucket)];

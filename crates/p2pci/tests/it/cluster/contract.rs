@@ -48,10 +48,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// A record as every node must show it: under what, from which port, saying what.
 type Row = (String, u16, String);
 
+/// See [`Model`].
+type Open = (usize, SessionId, Arc<Peer>, BTreeMap<String, String>);
+
 /// Sessions that are open: their node, their number there, their port, and what they said.
 struct Model {
     next_port: u16,
-    open: Vec<(usize, SessionId, Arc<Peer>, BTreeMap<String, String>)>,
+    open: Vec<Open>,
 }
 
 impl Model {

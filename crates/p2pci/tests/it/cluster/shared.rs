@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BOUND, listed, node, once, wait_listed};
+use super::{BOUND, node, once, wait_listed};
 use crate::places::{empty_folder, put, tree};
 use crate::world::{Engine, Index, Process, Raw, Sharer, http_get, p2pci, run, run_in, wait_for};
 

@@ -33,18 +33,18 @@ struct Node {
 impl Engine {
     /// Three masters, each with so many replicas that have their copy; where there is no redis-server, counts `test` as skipped.
     pub(crate) fn start(test: &str, replicas: usize) -> Option<Self> {
-        Self::with(test, 3, replicas, &[])
+        Self::with(test, 3, replicas)
     }
 
-    /// The same with another number of masters, and with more settings.
-    pub(crate) fn with(test: &str, masters: usize, replicas: usize, settings: &[&str]) -> Option<Self> {
+    /// The same with another number of masters.
+    pub(crate) fn with(test: &str, masters: usize, replicas: usize) -> Option<Self> {
         if !on_path("redis-server") {
             skip(test, "there is no redis-server");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
         let count = masters * (1 + replicas);
-        let nodes = (0..count).map(|_| Node::start(folder.path(), settings)).collect();
+        let nodes = (0..count).map(|_| Node::start(folder.path())).collect();
         let engine = Self { nodes, masters, _folder: folder };
         engine.form();
         Some(engine)
@@ -135,7 +135,7 @@ impl Engine {
 }
 
 impl Node {
-    fn start(folder: &Path, settings: &[&str]) -> Self {
+    fn start(folder: &Path) -> Self {
         loop {
             let (port, bus) = (free_port(), free_port());
             let mut command = Command::new("redis-server");
@@ -152,7 +152,7 @@ impl Node {
             ]);
             command.args(["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"]);
             command.args(["--cluster-node-timeout", NODE_TIMEOUT_MS, "--repl-diskless-sync-delay", "0"]);
-            command.args(["--cluster-config-file", &format!("nodes-{port}.conf")]).args(settings);
+            command.args(["--cluster-config-file", &format!("nodes-{port}.conf")]);
             command.arg("--dir").arg(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             let child = command.spawn().expect("redis-server starts");
             let mut node = Self { child, port, bus };
