@@ -21,8 +21,8 @@ export function bytes(size) {
   return `${at === 0 || size >= 100 ? Math.round(size) : size.toFixed(1)} ${units[at]}`;
 }
 
-// Bytes a second; nothing where nothing moves.
-export const speed = (rate) => (rate > 0 ? `${bytes(rate)}/s` : "");
+// Bytes a second; a dash where nothing moves.
+export const speed = (rate) => (rate > 0 ? `${bytes(rate)}/s` : "–");
 
 export function micros(us) {
   if (us === undefined || us === null) return "–";

@@ -103,7 +103,7 @@ function showPeersSoon() {
 
 async function showPeers() {
   const { peers, next } = await ask("peers", { limit: PEERS });
-  say(find("peers-count"), `${peers.length}${next === undefined ? "" : "+"} share${peers.length === 1 ? "s" : ""} something`);
+  say(find("peers-count"), peers.length === 0 ? "nobody yet" : `${peers.length}${next === undefined ? "" : "+"} share${peers.length === 1 ? "s" : ""} something`);
   const row = (peer) => h("tr", null, h("td", { textContent: `${peer.host}:${peer.port}` }), cell(format.count(peer.records)), cell(format.speed(peer.sending)));
   find("peers").replaceChildren(...peers.map(row));
 }

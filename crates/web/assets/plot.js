@@ -3,7 +3,7 @@
 import * as format from "./format.js";
 
 const SPAN_MS = 600000;
-const LEFT = 46;
+const LEFT = 56;
 const BOTTOM = 18;
 const TOP = 8;
 // What the axis reaches even when nothing happens: no plot makes much of next to nothing.

@@ -27,6 +27,8 @@ pub(crate) use self::recent::{Happened, Line};
 const LINES_A_FRAME: u32 = 30;
 /// The same for a second in which nobody does, so that whoever comes sees something.
 const LINES_UNSEEN: u32 = 5;
+/// More viewers than this get half as many frames.
+const MANY_VIEWERS: usize = 100;
 /// Frames that a slow viewer may be behind before it misses some.
 const FRAMES_HELD: usize = 16;
 
@@ -152,7 +154,7 @@ impl Feed {
         let mut sampled = (seen.at, seen.look.clone());
         self.publish(&seen, None, SystemTime::now());
         loop {
-            let pause = if self.viewers() > 0 { EVENT_FRAME } else { SAMPLE_EVERY };
+            let pause = pause(self.viewers());
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.stopped() => return,
@@ -269,6 +271,15 @@ impl Look {
             peers: self.peers,
             records: self.records,
         }
+    }
+}
+
+/// Between two frames: a frame costs a write for each viewer, so many viewers are told less often.
+fn pause(viewers: usize) -> Duration {
+    match viewers {
+        0 => SAMPLE_EVERY,
+        1..=MANY_VIEWERS => EVENT_FRAME,
+        _ => EVENT_FRAME * 2,
     }
 }
 

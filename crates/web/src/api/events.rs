@@ -17,7 +17,7 @@ const RETRY_AFTER: u64 = 10;
 /// A browser whose stream broke waits this long.
 const OPENING: &str = "retry: 2000\n\n";
 
-/// What changes, as server-sent events: a frame at once, then at most four a second.
+/// What changes, as server-sent events: a frame at once, then at most four a second; two while there are many viewers.
 #[utoipa::path(
     get,
     path = "/api/v1/events",
