@@ -13,12 +13,12 @@ use crate::{parts, repository, skips};
 /// Work of the engine, and the most instructions that one piece of it may take: half as much again as when it was measured, as
 /// compilers differ, and so do the seeds of hash tables.
 const BOUNDS: [(&str, u64); 6] = [
-    ("decode-lookup", 1_470),
-    ("decode-add", 1_460),
-    ("add", 1_960),
-    ("lookup", 755),
-    ("list", 405),
-    ("leave", 2_780),
+    ("decode-lookup", 1_330),
+    ("decode-add", 1_320),
+    ("add", 1_500),
+    ("lookup", 550),
+    ("list", 100),
+    ("leave", 2_590),
 ];
 
 /// Pieces in the shorter and in the longer run. The difference of the two has neither start nor filling in it.
