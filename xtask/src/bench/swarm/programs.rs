@@ -170,10 +170,11 @@ impl Place {
             System::Aria2 => self.serve_aria2(net, seeds, &hub, &mut running)?,
             System::Nginx => {
                 let config = self.folder.join("nginx.conf");
+                // One process: a worker of its own would outlive a master that is killed.
                 fs::write(
                     &config,
                     format!(
-                        "daemon off; pid {0}/nginx.pid; error_log {0}/nginx.err;\nevents {{}}\nhttp {{ access_log off; sendfile on; \
+                        "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/nginx.err;\nevents {{}}\nhttp {{ access_log off; sendfile on; \
                      server {{ listen 8080; root {1}; }} }}\n",
                         self.folder.display(),
                         self.seeds().display()

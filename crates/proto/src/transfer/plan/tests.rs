@@ -230,6 +230,24 @@ fn nothing_to_fetch_is_done_and_nobody_to_ask_is_failed() {
 }
 
 #[test]
+fn where_others_may_begin_too_a_source_is_asked_for_one_block_until_it_has_brought_something() {
+    let asked = |actions: Vec<Action>| {
+        let lengths = actions.into_iter().map(|action| match action {
+            Action::Fetch(_, run) => run.len(),
+            _ => 0,
+        });
+        lengths.sum::<usize>()
+    };
+    for (pace, first, then) in [(Pace::in_swarm(), 1, 3), (Pace::default(), 4, 0)] {
+        let (start, layout) = (Instant::now(), Layout::new(64 * MIB).unwrap());
+        let mut plan = Plan::new(layout, Runs::default(), pace, 1);
+        assert_eq!(asked(plan.on(Event::Joined(SourceId(0)), start)), first);
+        let later = start + SECOND / 20;
+        assert_eq!(asked(plan.on(Event::Bytes(SourceId(0), MIB / 4), later)), then);
+    }
+}
+
+#[test]
 fn what_a_banned_source_still_sends_changes_nothing() {
     let now = Instant::now();
     let layout = Layout::new(3 * MIB).unwrap();
