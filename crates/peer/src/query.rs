@@ -20,6 +20,8 @@ pub struct Found {
     pub variants: Vec<Variant>,
     /// The index has just started: a miss may only mean that a peer has not come back yet, for this long.
     pub warming: Option<Duration>,
+    /// No index that answered knows for certain: it is cut off from the other nodes of its cluster.
+    pub is_stale: bool,
     /// The addresses at which those who answered were reached.
     pub indexes: Vec<IpAddr>,
 }
@@ -211,11 +213,11 @@ async fn list_in_v10(
 
 fn found(told: &Told) -> Result<Found, QueryError> {
     if told.status == StatusCode::NOT_FOUND {
-        return Ok(Found { warming: told.warming, ..Found::default() });
+        return Ok(Found { warming: told.warming, is_stale: told.stale, ..Found::default() });
     }
     refused(told)?;
     let variants = lines(&told.body).filter_map(|(_, line)| parse_line(line).ok()).collect();
-    Ok(Found { variants, warming: told.warming, indexes: Vec::new() })
+    Ok(Found { variants, warming: told.warming, is_stale: told.stale, indexes: Vec::new() })
 }
 
 pub(crate) fn refused(told: &Told) -> Result<(), QueryError> {

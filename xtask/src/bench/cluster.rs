@@ -203,6 +203,13 @@ fn crowd(programs: &Programs, peers: u32, each: u32) -> anyhow::Result<()> {
     });
     anyhow::ensure!(distinct as u64 == all + 100, "a node lists {distinct} records");
     report::row(&Row {
+        name: "commands that kept a master for more than 10 ms, in all of that".into(),
+        reached: engine.slow()? as f64,
+        unit: "",
+        target: Target::AtMost(0.0),
+        remark: "the masters' own slow logs".into(),
+    });
+    report::row(&Row {
         name: "memory of a node with all of them".into(),
         reached: nodes[1].server.resident()? as f64 / (1024.0 * 1024.0),
         unit: "MiB",

@@ -31,7 +31,9 @@ pub async fn run(args: Lookup, out: Out) -> Result<(), Failure> {
             ([], Some(left)) => wait = left,
             ([], None) => {
                 let index = all_typed(&args.index.server);
-                let sentence = format!("no peer of {index} has {target}; 'p2pci list' shows what there is");
+                let certain = if found.is_stale { CUT_OFF } else { "" };
+                let sentence =
+                    format!("no peer of {index} has {target}; 'p2pci list' shows what there is{certain}");
                 return Err(Failure::new(Code::NotFound, sentence));
             }
             (variants, _) => {
@@ -41,6 +43,9 @@ pub async fn run(args: Lookup, out: Out) -> Result<(), Failure> {
         }
     }
 }
+
+/// What is said of a miss that may only mean that the index does not know.
+pub const CUT_OFF: &str = "; it is cut off from its cluster at the moment, so others may have it";
 
 /// A content for people: what it is, then a line for each source.
 struct Shown<'a>(&'a Variant);

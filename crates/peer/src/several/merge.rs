@@ -8,8 +8,9 @@ use crate::query::{Found, Searched};
 
 /// Each content once, and each of its sources once; in the order of the answers.
 pub(super) fn merged_found(told: Vec<Found>) -> Found {
-    let mut merged = Found::default();
-    for Found { variants, warming, indexes } in told {
+    let mut merged = Found { is_stale: !told.is_empty(), ..Found::default() };
+    for Found { variants, warming, is_stale, indexes } in told {
+        merged.is_stale &= is_stale;
         merged.warming = merged.warming.max(warming);
         merged.indexes.extend(indexes);
         for variant in variants {
@@ -158,7 +159,7 @@ mod tests {
     }
 
     fn found(variants: Vec<Variant>) -> Found {
-        Found { variants, warming: Some(Duration::from_secs(3)), indexes: Vec::new() }
+        Found { variants, warming: Some(Duration::from_secs(3)), is_stale: true, indexes: Vec::new() }
     }
 
     #[test]
@@ -173,7 +174,11 @@ mod tests {
         let ports = |variant: &Variant| variant.sources.iter().map(|source| source.port).collect::<Vec<_>>();
         let told: Vec<_> = merged.variants.iter().map(|one| (ports(one), one.sources_in_all)).collect();
         assert_eq!(told, [(vec![1, 2, 4], 3), (vec![3], 1), (vec![9], 1)]);
-        assert_eq!(merged.warming, None, "something was found");
+        assert_eq!(
+            (merged.warming, merged.is_stale),
+            (None, true),
+            "something was found, and nobody is certain"
+        );
         assert_eq!(
             merged_found(vec![found(Vec::new()), Found::default()]).warming,
             Some(Duration::from_secs(3))

@@ -96,6 +96,15 @@ impl Engine {
         self.nodes.iter().take(MASTERS).enumerate().map(master).collect()
     }
 
+    /// Commands that kept a master for more than 10 ms, which is its own measure of slowness.
+    pub(super) fn slow(&self) -> anyhow::Result<u64> {
+        let count = |node: &Node| {
+            let answer = node.ask("SLOWLOG LEN").context("no answer")?;
+            answer.trim_start_matches(':').trim().parse::<u64>().context("no number")
+        };
+        self.nodes.iter().take(MASTERS).map(count).sum()
+    }
+
     /// Bytes that the masters use.
     pub(super) fn memory(&self) -> anyhow::Result<u64> {
         let used = |node: &Node| {

@@ -25,6 +25,8 @@ use super::buckets::SLOTS;
 const DEADLINE: Duration = Duration::from_secs(1);
 /// Slots are not asked for more often than this.
 const REFRESH_PAUSE: Duration = Duration::from_millis(100);
+/// A node that could not be connected to is not tried again before this time is over.
+const CONNECT_PAUSE: Duration = Duration::from_millis(250);
 /// Messages that wait to be taken in; what is beyond is lost, and found missing.
 const PUSHES_WAITING: usize = 64 * 1024;
 
@@ -73,7 +75,14 @@ struct Known {
 }
 
 /// A place for one connection: made by one at a time.
-type Slot = tokio::sync::Mutex<Option<Connected>>;
+type Slot = tokio::sync::Mutex<Held>;
+
+#[derive(Debug, Default)]
+struct Held {
+    connected: Option<Connected>,
+    /// When the last try came to nothing, and why: those who have waited for it need not try the same again.
+    failed: Option<(Instant, EngineError)>,
+}
 
 /// A connection, and its number.
 #[derive(Debug, Clone)]
@@ -191,7 +200,7 @@ impl Engine {
 
     async fn drop_connection(&self, place: &Place, number: u64) {
         let slot = self.slot(place);
-        slot.lock().await.take_if(|connected| connected.number == number);
+        slot.lock().await.connected.take_if(|connected| connected.number == number);
         // What it was subscribed to must be subscribed to again; without room the sequences show the loss.
         let _ = self.pushes.try_send(Push::Gone(number));
     }
@@ -203,12 +212,17 @@ impl Engine {
     async fn connected(&self, place: &Place) -> Result<Connected, EngineError> {
         let slot = self.slot(place);
         let mut held = slot.lock().await;
-        if let Some(connected) = &*held {
-            return Ok(connected.clone());
+        match &*held {
+            Held { connected: Some(connected), .. } => return Ok(connected.clone()),
+            Held { failed: Some((at, error)), .. } if at.elapsed() < CONNECT_PAUSE => {
+                return Err(error.clone());
+            }
+            Held { .. } => {}
         }
-        let connected = self.connect(place).await?;
-        *held = Some(connected.clone());
-        Ok(connected)
+        let tried = self.connect(place).await;
+        let failed = tried.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        *held = Held { connected: tried.as_ref().ok().cloned(), failed };
+        tried
     }
 
     async fn connect(&self, place: &Place) -> Result<Connected, EngineError> {

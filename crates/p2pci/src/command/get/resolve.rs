@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use super::Context;
 use crate::command::list::matcher;
+use crate::command::lookup::CUT_OFF;
 use crate::command::query_failure;
 use crate::exit::{Code, Failure};
 use crate::settings::all_typed;
@@ -51,7 +52,7 @@ pub(super) async fn at_index(context: &Context<'_>, target: &Target) -> Result<C
     let mut wait = Duration::ZERO;
     let mut told_hashing = false;
     loop {
-        let Found { variants, warming, indexes: reached } =
+        let Found { variants, warming, is_stale, indexes: reached } =
             find(index, target, wait).await.map_err(|error| query_failure(&error))?;
         context.reached(&reached);
         match (choose(&variants, context.args.hash), warming) {
@@ -75,7 +76,12 @@ pub(super) async fn at_index(context: &Context<'_>, target: &Target) -> Result<C
                 }
                 sleep(AGAIN).await;
             }
-            (choice, _) => return Ok(choice),
+            (choice, _) => {
+                if is_stale && matches!(choice, Choice::Nobody) {
+                    context.out.note(format_args!("p2pci: {}{CUT_OFF}", all_typed(index)));
+                }
+                return Ok(choice);
+            }
         }
     }
 }

@@ -51,6 +51,12 @@ fn threat_c3_nothing_is_refused_while_the_engine_is_away_and_all_is_told_afterwa
     let missing = || one.raw().ask_whole("LOOKUP FILE nothing P2P-CI/1.1\r\n\r\n");
     wait_for(BOUND, "a miss to be called stale", || missing().contains("\r\nStale: true\r\n").then_some(()));
     assert_eq!(listed(&other), once(&["first/a"]));
+    let missed = run(["lookup", "nothing", "--server", &one.address()]);
+    assert!(
+        missed.code == Some(3) && missed.stderr.contains("cut off from its cluster"),
+        "{}",
+        missed.stderr
+    );
     engine.signal_all(Signal::CONT);
     let back = Instant::now();
     wait_listed(&other, BOUND, &once(&["first/a", "second/b", "second/c"]));

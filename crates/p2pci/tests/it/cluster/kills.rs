@@ -65,6 +65,12 @@ fn threat_c1_what_a_killed_master_forgets_is_told_again() {
     engine.kill(doomed);
     let killed = Instant::now();
     add(&mut here, 2000..4000);
+    // Two thirds have healthy masters, and wait for nobody. Ten times the target, and before anybody can have taken over.
+    let healthy = 1999 + 2001 * 2 / 5;
+    wait_for(Duration::from_secs(2), "what has a healthy master", || {
+        (other.status().records >= healthy).then_some(())
+    });
+    println!("the healthy ones were through {:?} after the master was killed", killed.elapsed());
     add(&mut there, 10_000..11_000);
     drop(there);
     let all = |index: &Index| index.status().records;
