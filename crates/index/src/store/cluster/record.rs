@@ -302,7 +302,7 @@ mod tests {
         let sound = value(&Said::Title("t".into()), &holder("h", "127.0.0.1", false));
         assert!(parse_value(&key, &sound).is_some());
         let long = [sound.clone(), vec![b'x'; VALUE_BYTES_MAX]].concat();
-        let (mut other_version, mut no_title) = (sound.clone(), sound.clone());
+        let (mut other_version, mut no_title) = (sound.clone(), sound);
         other_version[0] = 2;
         no_title.pop();
         for bad in [long, other_version, no_title, Vec::new(), b"hello".to_vec()] {
