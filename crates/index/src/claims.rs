@@ -13,8 +13,7 @@ use proto::limits::{
     RESOLVE, RESOLVED_FOR, RESOLVED_MAX, RESOLVES_AT_ONCE, RESOLVES_MAX, RESOLVES_PER_SESSION,
 };
 use proto::schedule::Tick;
-use proto::value::digest::Digest;
-use proto::value::host::{Host, PeerAddr};
+use proto::value::host::{Host, PeerAddr, Terms};
 use proto::value::number::Port;
 use tokio::net::lookup_host;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -44,23 +43,23 @@ impl Peers {
         &mut self,
         host: Host<'_>,
         port: Port,
-        tls: Option<Digest>,
+        terms: &Terms,
         source: IpAddr,
         claims: &Arc<Claims>,
     ) -> &Arc<Peer> {
         let is_it = |peer: &Arc<Peer>| {
             let claimed = peer.claimed();
-            claimed.port() == port && claimed.host() == host.as_str() && claimed.tls() == tls
+            claimed.port() == port && claimed.host() == host.as_str() && claimed.is_on(terms)
         };
         // Taken out and put back, since most sessions have one and it is nearly always that one.
         match self.first.take() {
             Some(first) if is_it(&first) => self.first.insert(first),
             Some(first) => {
                 self.first = Some(first);
-                self.others.get_or_insert_default().of(is_it, || new(host, port, tls, source), claims)
+                self.others.get_or_insert_default().of(is_it, || new(host, port, terms, source), claims)
             }
             None => {
-                let peer = new(host, port, tls, source);
+                let peer = new(host, port, terms, source);
                 claims.prove(Arc::clone(&peer));
                 self.first.insert(peer)
             }
@@ -92,8 +91,8 @@ impl Others {
     }
 }
 
-fn new(host: Host<'_>, port: Port, tls: Option<Digest>, source: IpAddr) -> Arc<Peer> {
-    Arc::new(Peer::new(PeerAddr::new(host, port).with_tls(tls), source))
+fn new(host: Host<'_>, port: Port, terms: &Terms, source: IpAddr) -> Arc<Peer> {
+    Arc::new(Peer::new(PeerAddr::new(host, port).on(terms.clone()), source))
 }
 
 impl Peers {
@@ -307,7 +306,7 @@ mod tests {
         let (claims, mut peers, source) = (Arc::new(Claims::default()), Peers::default(), ip("127.0.0.1"));
         let mut of = |host: &str, port| {
             let (host, port) = (Host::parse(host.as_bytes()).unwrap(), Port::new(port).unwrap());
-            Arc::clone(peers.of(host, port, None, source, &claims))
+            Arc::clone(peers.of(host, port, &Terms::default(), source, &claims))
         };
         let first = of("a", 1);
         assert!(Arc::ptr_eq(&first, &of("a", 1)));

@@ -14,6 +14,7 @@ use net::stop::StopSignal;
 use net::stream::WriteError;
 use proto::directory::{Cursor, Key, Record};
 use proto::schedule::Order;
+use proto::value::host::Terms;
 use proto::value::number::RfcNumber;
 use proto::visibility::Requester;
 use proto::wire::add::Add;
@@ -26,7 +27,6 @@ use proto::wire::status::Status;
 use proto::wire::version::Version;
 
 use crate::claims::Peers;
-use crate::guard::Pass;
 use crate::meter::Kind;
 use crate::notice::{LeftWhy, Notice};
 use crate::outlet::{Outlet, is_full};
@@ -50,8 +50,6 @@ pub(crate) struct Desk {
     source: SocketAddr,
     view: View,
     peers: Peers,
-    /// The token that was shown.
-    pass: Option<Arc<Pass>>,
     /// The requester may be told what is wanted.
     listening: Option<Box<Listening>>,
     /// Ends a wait; everything else is short.
@@ -90,8 +88,8 @@ impl Desk {
         shared.observer.notice(&Notice::Joined { id, source });
         let requester = Requester { source: source.ip(), reached };
         let Settings { record_host, order, .. } = shared.settings;
-        let view = View { policy: record_host, order, requester, session: id };
-        Self { shared, source, view, peers: Peers::default(), pass: None, listening: None, stop, left: None }
+        let view = View { policy: record_host, order, requester, session: id, pass: None };
+        Self { shared, source, view, peers: Peers::default(), listening: None, stop, left: None }
     }
 
     /// What the requester is to be told without having asked just now.
@@ -176,12 +174,12 @@ impl Desk {
     }
 
     fn peer_of(&mut self, add: &Add<'_>) -> &Arc<Peer> {
-        self.peers.of(add.host, add.port, None, self.view.requester.source, &self.shared.claims)
+        self.peers.of(add.host, add.port, &Terms::default(), self.view.requester.source, &self.shared.claims)
     }
 
     fn added_at_once(&mut self, add: &Add<'_>) -> Result<Arc<Peer>, StoreError> {
         let Self { shared, peers, view, .. } = self;
-        let peer = peers.of(add.host, add.port, None, view.requester.source, &shared.claims);
+        let peer = peers.of(add.host, add.port, &Terms::default(), view.requester.source, &shared.claims);
         let store = &shared.store;
         store.add_title_at_once(view.session, add.number, add.title.as_str(), peer).map(|_| Arc::clone(peer))
     }

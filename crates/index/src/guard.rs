@@ -11,9 +11,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use net::permits::network_of;
 use proto::access::Denied;
 use proto::access::credential::Credential;
+use proto::access::groups::Groups;
 use proto::access::penalty::PenaltyBox;
 use proto::access::rights::{Right, Rights};
+use proto::access::ticket::{Signer, Ticket};
 use proto::access::tokens::{Grant, Tokens};
+use proto::limits::TICKET_LASTS;
+use proto::value::digest::Digest;
 
 /// The guard of an index.
 #[derive(Debug)]
@@ -24,6 +28,7 @@ pub struct Guard {
     /// What may be done without a token.
     anyone: Rights,
     penalties: Mutex<PenaltyBox>,
+    signer: Arc<Signer>,
 }
 
 /// That somebody has shown a token.
@@ -32,6 +37,7 @@ pub struct Pass {
     grant: Arc<Grant>,
     /// Of the tokens among which it was found.
     generation: u64,
+    signer: Arc<Signer>,
 }
 
 impl Pass {
@@ -40,17 +46,27 @@ impl Pass {
     pub fn grant(&self) -> &Grant {
         &self.grant
     }
+
+    /// What opens a content that is private to these groups.
+    pub(crate) fn ticket(&self, hash: Digest, groups: &Groups) -> Option<String> {
+        let names = groups.names();
+        let own = self.grant.group.as_ref().filter(|own| names.contains(own));
+        let group = own.or_else(|| names.first().filter(|_| self.grant.opens(names)))?;
+        let expires = seconds_now().saturating_add(TICKET_LASTS.as_secs());
+        Some(self.signer.sign(&Ticket { hash, expires, group: Arc::clone(group) }))
+    }
 }
 
 impl Guard {
-    /// Knows these tokens; whoever shows none may do `anyone`.
+    /// Knows these tokens; whoever shows none may do `anyone`. Tickets are signed with the key that comes of `seed`, which is random.
     #[must_use]
-    pub fn new(tokens: Tokens, anyone: Rights) -> Self {
+    pub fn new(tokens: Tokens, anyone: Rights, seed: &[u8; 32]) -> Self {
         Self {
             tokens: RwLock::new(Arc::new(tokens)),
             generation: AtomicU64::new(0),
             anyone,
             penalties: Mutex::default(),
+            signer: Arc::new(Signer::new(seed)),
         }
     }
 
@@ -82,7 +98,7 @@ impl Guard {
         if found == Err(Denied::Unknown) {
             penalties.note(network, now);
         }
-        found.map(|grant| Arc::new(Pass { grant, generation }))
+        found.map(|grant| Arc::new(Pass { grant, generation, signer: Arc::clone(&self.signer) }))
     }
 
     /// Whether somebody with this pass may do something.
@@ -106,6 +122,12 @@ impl Guard {
         } else {
             Err(Denied::Lacks { needed, has })
         }
+    }
+
+    /// The public half of the key that signs tickets.
+    #[must_use]
+    pub fn ticket_key(&self) -> Digest {
+        self.signer.public()
     }
 
     fn tokens(&self) -> Arc<Tokens> {

@@ -114,7 +114,7 @@ impl Server {
 
     fn view_of(&self, requester: Requester) -> View {
         let settings = self.settings();
-        View { policy: settings.record_host, order: settings.order, requester, session: NOBODY }
+        View { policy: settings.record_host, order: settings.order, requester, session: NOBODY, pass: None }
     }
 }
 
@@ -146,6 +146,10 @@ struct Rows {
 
 impl Rows {
     fn take(&mut self, record: &Record<'_, Peer>) -> ControlFlow<()> {
+        // Onlookers are members of nothing.
+        if record.peer.claimed().private().is_some() {
+            return ControlFlow::Continue(());
+        }
         let content = Content::of(record.said);
         let is_full = self.rows.len() >= self.limit;
         match self.rows.last_mut() {

@@ -26,7 +26,7 @@ enum Content {
 /// Every content of a file, with its sources. Whoever holds the content of a variant is a source of it, whatever the name there.
 pub(crate) async fn find(store: &Store, target: &Target, view: &View, now: Tick) -> Vec<Variant> {
     let limit = SOURCES_WEIGHED;
-    let entries = match target {
+    let mut entries = match target {
         Target::Rfc(number) => store.lookup(&Key::Rfc(*number), None, limit).await.entries,
         Target::Hash(hash) => store.lookup(&Key::Hash(*hash), None, limit).await.entries,
         Target::File(name) => {
@@ -37,6 +37,7 @@ pub(crate) async fn find(store: &Store, target: &Target, view: &View, now: Tick)
             }
         }
     };
+    entries.retain(|entry| view.sees(&entry.peer));
     let by_hash = matches!(target, Target::Hash(_));
     let mut found = Vec::new();
     for (mut variant, members) in group(&entries, view) {
@@ -72,7 +73,7 @@ fn group<'a>(entries: &'a [Entry], view: &View) -> Vec<(Variant, Vec<&'a Entry>)
 
 /// Names those who hold the content of a variant, in the order that the view asks for.
 fn set_sources<'a>(variant: &mut Variant, holders: impl Iterator<Item = &'a Entry>, view: &View, now: Tick) {
-    let mut holders: Vec<&Entry> = holders.collect();
+    let mut holders: Vec<&Entry> = holders.filter(|entry| view.sees(&entry.peer)).collect();
     variant.sources_in_all = holders.len();
     variant.sha256 = variant.sha256.or_else(|| holders.iter().find_map(|entry| sha256(entry)));
     match view.order {
@@ -154,6 +155,15 @@ fn source(entry: &Entry, view: &View) -> Source {
         partial: is_partial(entry),
         published: is_published(entry),
         tls: entry.peer.claimed().tls(),
+        private: entry.peer.claimed().private().map(ToString::to_string),
+        ticket: hash_of(entry).and_then(|hash| view.ticket(hash, &entry.peer)),
+    }
+}
+
+fn hash_of(entry: &Entry) -> Option<Digest> {
+    match &entry.said {
+        Said::File(file) => file.hash,
+        Said::Title(_) => None,
     }
 }
 
@@ -219,7 +229,7 @@ mod tests {
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let requester = Requester { source: local, reached: local };
         let session = SessionId(99);
-        let view = View { policy: RecordHost::Auto, order: Order::Load, requester, session };
+        let view = View { policy: RecordHost::Auto, order: Order::Load, requester, session, pass: None };
         let entries = [
             entry(1, file(Some(1), true, false)),
             entry(2, file(Some(2), true, true)),

@@ -1,22 +1,28 @@
 //! A record as one requester sees it.
 
+use std::sync::Arc;
+
 use proto::directory::{KeyRef, Record, SaidRef, SessionId};
 use proto::schedule::{Candidate, Order, Rank, Tick};
+use proto::value::digest::Digest;
 use proto::value::number::RfcNumber;
 use proto::visibility::{RecordHost, Requester, Shown, shown_host};
 use proto::wire::add::Add;
 use proto::wire::framing::AnswerFraming;
 use proto::wire::record;
 
+use crate::guard::Pass;
 use crate::store::Peer;
 
 /// Who looks at records, and under which rule.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct View {
     pub(crate) policy: RecordHost,
     pub(crate) order: Order,
     pub(crate) requester: Requester,
     pub(crate) session: SessionId,
+    /// The token that was shown.
+    pub(crate) pass: Option<Arc<Pass>>,
 }
 
 impl View {
@@ -53,6 +59,18 @@ impl View {
         }
     }
 
+    /// Whether the requester may know of what this peer has: of what is private only members do.
+    pub(crate) fn sees(&self, peer: &Peer) -> bool {
+        let Some(groups) = peer.claimed().private() else { return true };
+        self.pass.as_ref().is_some_and(|pass| pass.grant().opens(groups.names()))
+    }
+
+    /// What opens a content at this peer for the requester.
+    pub(crate) fn ticket(&self, hash: Digest, peer: &Peer) -> Option<String> {
+        let groups = peer.claimed().private()?;
+        self.pass.as_ref()?.ticket(hash, groups)
+    }
+
     /// Which place a peer gets among the sources of a file.
     pub(crate) fn rank(&self, session: SessionId, peer: &Peer, partial: bool, now: Tick) -> Rank {
         let source = peer.provenance().source;
@@ -76,7 +94,6 @@ impl View {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
-    use std::sync::Arc;
 
     use proto::value::host::{Host, PeerAddr};
     use proto::value::number::{Port, RfcNumber};
@@ -96,7 +113,13 @@ mod tests {
             peer.set_proven();
         }
         let requester = Requester { source: ip(requester), reached: ip("10.0.0.1") };
-        let view = View { policy: RecordHost::Auto, order: Order::Load, requester, session: SessionId(1) };
+        let view = View {
+            policy: RecordHost::Auto,
+            order: Order::Load,
+            requester,
+            session: SessionId(1),
+            pass: None,
+        };
         let key = KeyRef::Rfc(RfcNumber::new(7).unwrap());
         let session = SessionId(if own { 1 } else { 2 });
         let found = Record { key, session, said: SaidRef::Title("A b".into()), peer: &Arc::new(peer) };

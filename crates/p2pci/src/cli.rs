@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 
 use index::store::EngineAddr;
 use peer::indexes::Indexes;
+use proto::access::groups::Groups;
 use proto::access::rights::Rights;
 use proto::limits::KEEP_FREE_PERCENT;
 use proto::reach::Net;
@@ -325,6 +326,9 @@ pub struct Share {
     /// Serve a page that shows what this peer shares and who takes it, on this address; without one on a free port of loopback
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:0", env = "P2PCI_WEB")]
     pub web: Option<ListenAddr>,
+    /// Only members of these groups may fetch it, with tickets of the index; in TLS (--tls)
+    #[arg(long, value_name = "GROUP,…", value_parser = crate::settings::groups, env = "P2PCI_PRIVATE")]
+    pub private: Option<Groups>,
     /// Where hashes are kept [default: $XDG_CACHE_HOME/p2pci, else ~/.cache/p2pci]
     #[arg(long, value_name = "DIR", env = "P2PCI_STATE_DIR")]
     pub state_dir: Option<PathBuf>,

@@ -73,11 +73,16 @@ pub struct Door {
 impl Door {
     /// From what was typed; reads the key, or makes one.
     pub fn new(uploads: &Uploads, own: &OwnKey) -> Result<Self, Failure> {
+        Self::with(uploads, own, uploads.tls)
+    }
+
+    /// The same with TLS as it is decided elsewhere.
+    pub fn with(uploads: &Uploads, own: &OwnKey, uses: Option<UseTls>) -> Result<Self, Failure> {
         let ports =
             uploads.upload_port.map_or(PortChoice::Any, |ports| PortChoice::Range(ports.first, ports.last));
         let listen = ListenSpec { address: uploads.upload_listen, ports };
-        let tls = uploads.tls.map(|_| keys::own(own, Whose::Peer)).transpose()?;
-        Ok(Self { listen, public: uploads.public, tls, tls_only: uploads.tls == Some(UseTls::Only) })
+        let tls = uses.map(|_| keys::own(own, Whose::Peer)).transpose()?;
+        Ok(Self { listen, public: uploads.public, tls, tls_only: uses == Some(UseTls::Only) })
     }
 }
 
@@ -85,7 +90,7 @@ impl Door {
 pub fn manners(host: Option<&str>, limit: RateLimit, browse: bool) -> Manners {
     let own = net::interfaces::host_name();
     let names = OwnNames::new(host.into_iter().chain(own.as_deref()));
-    Manners { limit, names, browse, tls_only: false }
+    Manners { limit, names, browse, tls_only: false, gate: None }
 }
 
 /// A running upload server.

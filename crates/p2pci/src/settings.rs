@@ -9,6 +9,7 @@ use peer::dial::Tls;
 use peer::indexes::Indexes;
 use peer::limit::RateLimit;
 use peer::link::IndexAddr;
+use proto::access::groups::Groups;
 use proto::access::tokens::is_group;
 use proto::limits::{INDEX_PORT, INDEXES_MAX, SEARCH_FOUND_MAX};
 use proto::value::digest::Digest;
@@ -52,6 +53,13 @@ pub fn group(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("a group is 1 to 64 visible characters of ASCII without commas".to_owned()),
     }
+}
+
+/// Groups with commas between them.
+pub fn groups(text: &str) -> Result<Groups, String> {
+    Groups::parse(text).ok_or_else(|| {
+        "groups are names of visible characters of ASCII with commas between them, at most 16".to_owned()
+    })
 }
 
 /// How many results are shown: from 1 to [`SEARCH_FOUND_MAX`].

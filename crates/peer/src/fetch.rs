@@ -26,6 +26,7 @@ use proto::value::digest::Digest;
 use proto::value::host::PeerAddr;
 
 use crate::download::Timing;
+use crate::gate::Gate;
 use crate::landing::LandingError;
 use crate::limit::RateLimit;
 use crate::shares::Receipts;
@@ -75,6 +76,14 @@ pub struct Request {
     pub check: Option<Check>,
     /// Where a receipt is left, so that a share of the same user need not hash the file again. One of at most one block gets none.
     pub receipts: Option<Receipts>,
+}
+
+impl Request {
+    /// What was private where it comes from stays so here.
+    fn gate(&self) -> Option<Arc<Gate>> {
+        let private = self.sources.iter().chain(&self.partial).find_map(PeerAddr::private);
+        private.map(|groups| Arc::new(Gate::new(groups.clone())))
+    }
 }
 
 /// A question about a whole, verified file, such as its digest by another hash; `false` refuses it. Called where it may block.

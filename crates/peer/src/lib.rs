@@ -22,6 +22,7 @@ pub mod dial;
 pub mod download;
 pub mod fetch;
 mod files;
+pub mod gate;
 pub mod indexes;
 mod landing;
 pub mod limit;

@@ -19,6 +19,7 @@ use proto::value::file_name::FileName;
 use proto::value::number::RfcNumber;
 use tokio::sync::watch;
 
+use crate::gate::Gate;
 use crate::upload::content::{Content, Opened};
 
 /// The downloads of this process that others may take from.
@@ -49,10 +50,12 @@ impl Offers {
         list: &BlockList,
         there: Runs,
         end: Option<Vec<u8>>,
+        gate: Option<Arc<Gate>>,
     ) -> Arc<Offer> {
         let board = Board::new(list.layout(), there, self.peer);
         let offer = Arc::new(Offer {
             hash: list.root(),
+            gate,
             file: Arc::new(part),
             layout: list.layout(),
             list: list.as_bytes().into(),
@@ -121,6 +124,7 @@ impl Content for Offers {
 #[derive(Debug)]
 pub struct Offer {
     hash: Digest,
+    gate: Option<Arc<Gate>>,
     file: Arc<File>,
     layout: Layout,
     list: Arc<[u8]>,
@@ -135,6 +139,11 @@ impl Offer {
     /// The content's hash.
     pub(crate) fn hash(&self) -> Digest {
         self.hash
+    }
+
+    /// What keeps it from others than members of some groups.
+    pub(crate) fn gate(&self) -> Option<Arc<Gate>> {
+        self.gate.clone()
     }
 
     /// Bytes of the file.
@@ -216,7 +225,7 @@ mod tests {
         let (_, list) = hasher.finish();
         let part = tempfile::tempfile().unwrap();
         part.write_all_at(bytes, 0).unwrap();
-        offers.begin(part, &list, there, None)
+        offers.begin(part, &list, there, None, None)
     }
 
     #[tokio::test]

@@ -271,5 +271,7 @@ fn source_of_v10(record: &OwnedRecord) -> Source {
         partial: false,
         published: true,
         tls: None,
+        private: None,
+        ticket: None,
     }
 }

@@ -22,6 +22,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, sleep_until};
 
 use self::outbox::{Batch, Outbox};
+use crate::gate::Gate;
 use crate::indexes::{Indexes, Seats, expanded, seated};
 use crate::link::backoff::Backoff;
 use crate::link::v11::{AskError, Connection, Told};
@@ -39,6 +40,8 @@ pub struct RegistrarConfig {
     pub host: Option<String>,
     /// The fingerprint of the key that our upload server has, if it speaks TLS.
     pub tls: Option<Digest>,
+    /// What keeps it from others than members of some groups.
+    pub gate: Option<Arc<Gate>>,
     /// The port of our upload server.
     pub upload_port: Port,
     /// What it sends: the index is told how fast.
@@ -235,9 +238,10 @@ impl Registrar {
         batch: &Batch,
     ) -> Result<Changed, AskError> {
         let host = Host::parse(host.as_bytes()).map_err(|error| AskError::Link(LinkError::Host(error)))?;
+        let private = self.config.gate.as_ref().map(|gate| gate.groups().clone());
         let (ask, is_add) = match batch {
             Batch::Add(body, _) => {
-                (Ask::Add { host, port: self.config.upload_port, tls: self.config.tls, body }, true)
+                (Ask::Add { host, port: self.config.upload_port, tls: self.config.tls, private, body }, true)
             }
             Batch::Remove(body) => (Ask::Remove { body }, false),
         };
@@ -247,8 +251,11 @@ impl Registrar {
             return Err(AskError::Link(LinkError::Refused { index, reason: told.reason() }));
         }
         let read = lines(&told.body).find_map(|(_, line)| parse_line::<Changed>(line).ok());
-        let none_taken = Changed { taken: 0, refused: Vec::new(), refused_in_all: batch.lines() };
+        let none_taken = Changed { refused_in_all: batch.lines(), ..Changed::default() };
         let changed = if told.status.is_error() { none_taken } else { read.unwrap_or_default() };
+        if let (Some(gate), Some(key)) = (&self.config.gate, changed.ticket_key) {
+            gate.learn(key);
+        }
         if let Some(first) = changed.refused.first() {
             self.tell(LinkNotice::NotTaken { why: first.reason.clone(), count: changed.refused_in_all });
         }

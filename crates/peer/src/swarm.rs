@@ -5,10 +5,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use proto::access::groups::Groups;
 use proto::value::digest::Digest;
 use proto::value::host::{Host, PeerAddr};
 use proto::value::number::Port;
-use proto::wire::v11::body::{FileLine, Source, Speaks, write_line};
+use proto::wire::v11::body::{Changed, FileLine, Source, Speaks, lines, parse_line, write_line};
 use proto::wire::v11::request::{Ask, Target};
 use proto::wire::v11::watch::{Change, Scope};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -16,10 +17,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::gate::Gate;
 use crate::indexes::{Indexes, Seats, expanded, seated};
 use crate::link::IndexAddr;
 use crate::link::backoff::Backoff;
-use crate::link::v11::Connection;
+use crate::link::v11::{Connection, Told};
 use crate::link::watch::Watch;
 use crate::offer::{Offer, Offers};
 use crate::query::find;
@@ -95,7 +97,8 @@ impl Swarm {
         let hash = offer.hash();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let (host, port, tls) = (self.host.clone(), self.port, self.tls);
-        let record = Arc::new(Record { host, port, tls, name: name.to_owned(), hash, size: offer.size() });
+        let (gate, size) = (offer.gate(), offer.size());
+        let record = Arc::new(Record { host, port, tls, name: name.to_owned(), hash, size, gate });
         tasks.spawn(take_part(self.indexes.clone(), record, is_complete, found));
         Joined { offer, others, complete }
     }
@@ -109,6 +112,8 @@ struct Record {
     name: String,
     hash: Digest,
     size: u64,
+    /// What keeps it from others than members of some groups.
+    gate: Option<Arc<Gate>>,
 }
 
 /// Registers with each index and looks for others there. Ends when it is aborted.
@@ -159,10 +164,10 @@ async fn register(connection: &mut Connection, record: &Record, is_complete: &mu
     loop {
         let complete = *is_complete.borrow_and_update();
         let body = record.line(complete);
-        let ask = Ask::Add { host, port: record.port, tls: record.tls, body: &body };
-        if connection.ask(&ask, Duration::ZERO).await.is_err() {
-            return;
-        }
+        let ask =
+            Ask::Add { host, port: record.port, tls: record.tls, private: record.private(), body: &body };
+        let Ok(told) = connection.ask(&ask, Duration::ZERO).await else { return };
+        record.learn(&told);
         tokio::select! {
             changed = is_complete.changed(), if !complete => if changed.is_err() {
                 // The download failed; what it has is still good.
@@ -174,6 +179,17 @@ async fn register(connection: &mut Connection, record: &Record, is_complete: &mu
 }
 
 impl Record {
+    fn private(&self) -> Option<Groups> {
+        Some(self.gate.as_ref()?.groups().clone())
+    }
+
+    fn learn(&self, told: &Told) {
+        let changed = lines(&told.body).find_map(|(_, line)| parse_line::<Changed>(line).ok());
+        if let (Some(gate), Some(key)) = (&self.gate, changed.and_then(|changed| changed.ticket_key)) {
+            gate.learn(key);
+        }
+    }
+
     fn line(&self, is_complete: bool) -> Vec<u8> {
         let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         let line = FileLine {

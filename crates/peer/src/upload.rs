@@ -65,7 +65,7 @@ pub async fn serve<H, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let Served { shares, content } = served;
-    let tls_only = manners.tls_only;
+    let (tls_only, is_private) = (manners.tls_only, manners.gate.is_some());
     let door = Arc::new(Door(Arc::clone(&observer)));
     let places = Arc::new(Places::new(manners.limit.clone()));
     let http = HttpUploads::sharing(content, Arc::clone(&observer), Arc::clone(&places), manners);
@@ -78,6 +78,8 @@ pub async fn serve<H, F>(
                 _ if tls_only && !incoming.stream.is_secure() => fallback(incoming).await,
                 Some(Tongue::Http) => uploads.http.run(incoming, stop).await,
                 Some(Tongue::Tls) => fallback(incoming).await,
+                // 1.0 has no tickets.
+                Some(Tongue::P2pCi) | None if is_private => fallback(incoming).await,
                 Some(Tongue::P2pCi) | None => session::run(&uploads, incoming, stop).await,
             }
         }

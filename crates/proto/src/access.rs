@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub mod credential;
+pub mod groups;
 pub mod penalty;
 pub mod rights;
 pub mod ticket;

@@ -4,6 +4,7 @@ use net::stream::WriteError;
 use proto::access::Denied;
 use proto::access::credential::Credential;
 use proto::access::rights::Right;
+use proto::value::digest::Digest;
 use proto::wire::refusal::Reason;
 use proto::wire::request::{Request, Verb};
 use proto::wire::v11::answer::Status;
@@ -26,7 +27,7 @@ impl Desk {
     pub(super) fn allows(&self, needed: Right) -> Result<(), Denied> {
         match &self.shared.guard {
             None => Ok(()),
-            Some(guard) => guard.allow(self.pass.as_deref(), needed),
+            Some(guard) => guard.allow(self.view.pass.as_deref(), needed),
         }
     }
 
@@ -53,10 +54,15 @@ impl Desk {
     /// The connection shows a token.
     pub(super) fn show(&mut self, shown: &Credential, is_private: bool) -> Result<(), Denied> {
         if let Some(guard) = &self.shared.guard {
-            self.pass = None;
-            self.pass = Some(guard.admit(shown, self.source.ip(), is_private)?);
+            self.view.pass = None;
+            self.view.pass = Some(guard.admit(shown, self.source.ip(), is_private)?);
         }
         Ok(())
+    }
+
+    /// Whether files may be private here.
+    pub(super) fn ticket_key(&self) -> Option<Digest> {
+        Some(self.shared.guard.as_ref()?.ticket_key())
     }
 
     /// Whether a file of this name may be published, or said to be a copy.
@@ -65,7 +71,7 @@ impl Desk {
             return Ok(());
         }
         self.allows(Right::Add).map_err(|denied| denied.to_string())?;
-        let prefix = self.pass.as_ref().and_then(|pass| pass.grant().prefix.as_deref());
+        let prefix = self.view.pass.as_ref().and_then(|pass| pass.grant().prefix.as_deref());
         match prefix {
             Some(prefix) if !name.starts_with(prefix) => {
                 Err(format!("this token publishes only names that begin with '{prefix}'"))

@@ -7,8 +7,7 @@ use net::stream::WriteError;
 use proto::directory::{Cursor, Key, SessionId};
 use proto::limits::{REFUSALS_TOLD_MAX, V11_BODY_HELD};
 use proto::search::Query;
-use proto::value::digest::Digest;
-use proto::value::host::Host;
+use proto::value::host::{Host, Terms};
 use proto::value::number::{Port, RfcNumber};
 use proto::wire::refusal::Reason;
 use proto::wire::request::Request;
@@ -27,6 +26,7 @@ use crate::variants;
 /// Lines of a batch after which other sessions get their turn.
 const TURN: usize = 256;
 
+const NO_GROUPS: &str = "this index has no tokens, so it knows no groups to which files could be private";
 const FOREIGN_CURSOR: &str = "this cursor was not given by this index";
 
 /// An answer before it is written.
@@ -63,7 +63,10 @@ impl Desk {
         outlet: &mut Outlet,
     ) -> Result<(), WriteError> {
         let reply = match ask {
-            Ask::Add { host, port, tls, body } => self.add_files(*host, *port, *tls, body).await,
+            Ask::Add { host, port, tls, private, body } => {
+                let terms = Terms { tls: *tls, private: private.clone(), ticket: None };
+                self.add_files(*host, *port, &terms, body).await
+            }
             Ask::Remove { body } => self.remove_files(body).await,
             Ask::Lookup { target, wait } => {
                 if !wait.is_zero() {
@@ -127,10 +130,14 @@ impl Desk {
         outlet.make_room().await
     }
 
-    async fn add_files(&mut self, host: Host<'_>, port: Port, tls: Option<Digest>, body: &[u8]) -> Reply {
-        let peer = self.peers.of(host, port, tls, self.view.requester.source, &self.shared.claims);
+    async fn add_files(&mut self, host: Host<'_>, port: Port, terms: &Terms, body: &[u8]) -> Reply {
+        let ticket_key = self.ticket_key().filter(|_| terms.private.is_some());
+        if terms.private.is_some() && ticket_key.is_none() {
+            return Reply::refusal(Status::Forbidden, NO_GROUPS);
+        }
+        let peer = self.peers.of(host, port, terms, self.view.requester.source, &self.shared.claims);
         let peer = Arc::clone(peer);
-        let mut changed = Changed::default();
+        let mut changed = Changed { ticket_key, ..Changed::default() };
         for (number, line) in lines(body) {
             match self.add_file(line, &peer).await {
                 Ok(()) => changed.taken += 1,
@@ -149,7 +156,12 @@ impl Desk {
         if self.is_guarded() {
             self.allows_file(&line.name, line.copied)?;
         }
-        let file = Arc::new(line.check().map_err(|error| error.to_string())?);
+        let mut file = line.check().map_err(|error| error.to_string())?;
+        if peer.claimed().private().is_some() {
+            // A number would be seen in 1.0, which knows nothing of groups.
+            file.rfc = None;
+        }
+        let file = Arc::new(file);
         let content = file.hash.zip(file.sha256.as_deref().copied());
         let op = Op::AddFile { file, peer: Arc::clone(peer) };
         let applied = self.shared.store.apply(self.view.session, op).await;
@@ -220,8 +232,11 @@ impl Desk {
         let mut body = Vec::new();
         let mut told = 0;
         for entry in &found.entries {
-            write_line(&variants::record_line(entry, &self.view), &mut body);
             told += 1;
+            if !self.view.sees(&entry.peer) {
+                continue;
+            }
+            write_line(&variants::record_line(entry, &self.view), &mut body);
             if body.len() >= V11_BODY_HELD {
                 break;
             }

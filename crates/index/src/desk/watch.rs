@@ -59,6 +59,11 @@ impl Desk {
     async fn tell_news_of(&self, watch: &Watch<'_>, outlet: &mut Outlet) -> Result<(), WriteError> {
         let mut body = Vec::new();
         for news in watch.take() {
+            if let News::Added(entry) | News::Changed(entry) | News::Removed(entry) = &news
+                && !self.view.sees(&entry.peer)
+            {
+                continue;
+            }
             write_line(&self.change(&news), &mut body);
             if body.len() >= V11_BODY_HELD {
                 write_news(&body, outlet);

@@ -43,7 +43,7 @@ fn signed(params: &CertificateParams, authority: &Issuer<'_, KeyPair>) -> Identi
     identity_of(params.signed_by(&key, authority).unwrap().der(), &key)
 }
 
-fn policy(identity: &Identity) -> Policy {
+fn taking_tls(identity: &Identity) -> Policy {
     Policy { tls: Some(Acceptor::new(identity, None).unwrap()), ..policy() }
 }
 
@@ -55,7 +55,7 @@ async fn secured(server: &Server, connector: &Connector) -> Result<Stream, Hands
 async fn pair() -> (Stream, Stream) {
     let identity = self_signed(&key());
     let (send, mut streams) = tokio::sync::mpsc::unbounded_channel();
-    let server = Server::start(policy(&identity), move |incoming| {
+    let server = Server::start(taking_tls(&identity), move |incoming| {
         let send = send.clone();
         async move { send.send(incoming.stream).unwrap() }
     });
@@ -74,7 +74,7 @@ async fn read_to_end(stream: &mut Stream) -> std::io::Result<bytes::BytesMut> {
 #[tokio::test]
 async fn one_port_takes_tls_and_plain_text() {
     let identity = self_signed(&key());
-    let server = Server::start(policy(&identity), echo);
+    let server = Server::start(taking_tls(&identity), echo);
     let connector = Connector::pinned(identity.fingerprint(), None).unwrap();
     let mut secure = secured(&server, &connector).await.unwrap();
     let mut plain = server.connect().await;
@@ -91,7 +91,7 @@ async fn a_renewed_certificate_keeps_its_fingerprint_and_another_key_does_not() 
     let (old, new) = (self_signed(&key), self_signed(&key));
     assert_eq!(old.fingerprint(), new.fingerprint());
     let other = self_signed(&self::key());
-    let server = Server::start(policy(&other), echo);
+    let server = Server::start(taking_tls(&other), echo);
     let error = secured(&server, &Connector::pinned(old.fingerprint(), None).unwrap()).await.unwrap_err();
     let HandshakeError::OtherKey { expected, found } = error else { panic!("{error}") };
     assert_eq!((expected, found), (old.fingerprint(), other.fingerprint()));
@@ -102,7 +102,7 @@ async fn an_authority_vouches_for_a_name_and_a_time() {
     let (ours, theirs) = (authority("ours"), authority("theirs"));
     let roots = |of: &CertifiedIssuer<'_, KeyPair>| authorities(vec![of.as_ref().der().clone()]).unwrap();
     let trusting = Connector::trusting(roots(&ours), None).unwrap();
-    let good = Server::start(policy(&signed(&params("localhost"), &ours)), echo);
+    let good = Server::start(taking_tls(&signed(&params("localhost"), &ours)), echo);
     secured(&good, &trusting).await.unwrap();
     let mut expired = params("localhost");
     expired.not_before = rcgen::date_time_ymd(2001, 1, 1);
@@ -112,7 +112,7 @@ async fn an_authority_vouches_for_a_name_and_a_time() {
         (signed(&expired, &ours), "expired"),
         (signed(&params("elsewhere"), &ours), "not valid for name"),
     ] {
-        let server = Server::start(policy(&identity), echo);
+        let server = Server::start(taking_tls(&identity), echo);
         let error = secured(&server, &trusting).await.unwrap_err();
         assert!(matches!(error, HandshakeError::Untrusted(_)) && error.to_string().contains(word), "{error}");
     }
@@ -157,7 +157,7 @@ async fn whoever_speaks_no_tls_is_named_as_such() {
 #[tokio::test]
 async fn half_a_handshake_is_cut_after_ten_seconds_and_holds_up_nobody() {
     let identity = self_signed(&key());
-    let mut server = Server::start(policy(&identity), echo);
+    let mut server = Server::start(taking_tls(&identity), echo);
     let mut half = TcpStream::connect(server.address).await.unwrap();
     half.write_all(b"\x16\x03\x01").await.unwrap();
     let connector = Connector::pinned(identity.fingerprint(), None).unwrap();

@@ -149,6 +149,8 @@ mod tests {
             partial: false,
             published: true,
             tls: None,
+            private: None,
+            ticket: None,
         };
         let (name, title) = (name.map(str::to_owned), title.map(str::to_owned));
         RecordLine { name, size: Some(2048), modified: None, hash: None, sha256: None, rfc, title, source }

@@ -5,18 +5,20 @@ mod page;
 
 use std::sync::Arc;
 
+use peer::gate::Gate;
 use peer::link::IndexAddr;
 use peer::registrar::{self, RegistrarConfig};
 use peer::shares::{
     CacheFolder, Options, Prefix, Preview, PublishError, Published, Root, ShareTable, Skips, preview,
 };
 use peer::traffic::Traffic;
+use peer::upload::http::Manners;
 use proto::escape;
 use serde_json::{Map, Value, json};
 
 use self::narrator::Narrator;
 use self::page::Page;
-use crate::cli::Share;
+use crate::cli::{Share, UseTls};
 use crate::exit::{Code, Failure};
 use crate::local_peer::{Door, Uploader, manners};
 use crate::out::Out;
@@ -24,7 +26,11 @@ use crate::settings::Rates;
 use crate::signals;
 
 /// Shares folders and files until it is stopped.
-pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
+pub async fn run(mut args: Share, out: Out) -> Result<(), Failure> {
+    if args.private.is_some() {
+        // What is private is not to be read on the way.
+        args.uploads.tls.get_or_insert(UseTls::Also);
+    }
     let (roots, options) = (roots(&args), options(&args));
     if args.dry_run {
         let shown = tokio::task::spawn_blocking(move || preview(&roots, &options)).await?;
@@ -49,8 +55,9 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
     };
     let published = published.map_err(|error| refused(&error))?;
     let limit = Rates::from(&args.limits).upload.counted_in(Arc::clone(&traffic));
+    let gate = args.private.clone().map(|groups| Arc::new(Gate::new(groups)));
     let door = Door::new(&args.uploads, &args.index.trust.own)?;
-    let manners = manners(args.uploads.host.as_deref(), limit, args.browse);
+    let manners = Manners { gate: gate.clone(), ..manners(args.uploads.host.as_deref(), limit, args.browse) };
     let heard = Arc::clone(&observer);
     let uploader = Uploader::start(door, manners, Arc::clone(&shares), heard)?;
     // Before the first line: whoever has read it may stop us.
@@ -66,6 +73,7 @@ pub async fn run(args: Share, out: Out) -> Result<(), Failure> {
         host: args.uploads.host.clone(),
         upload_port: uploader.port,
         tls: uploader.fingerprint,
+        gate,
         traffic,
     };
     let registering = registrar::run(config, shares, of, uploader.stop_signal());

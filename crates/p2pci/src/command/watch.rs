@@ -151,6 +151,8 @@ mod tests {
             partial: false,
             published: false,
             tls: None,
+            private: None,
+            ticket: None,
         };
         let record = RecordLine {
             name: Some("a\x1b/b".into()),

@@ -90,7 +90,7 @@ async fn from_sources(
     let (receipts, hashed) = (request.receipts.clone().filter(|_| layout.blocks() > 1), Arc::clone(&list));
     let pace = Pace { rate_window: request.timing.rate_window, ..usual };
     let joined = joining.zip(shared).map(|(Joining { swarm, name }, part)| {
-        swarm.join(swarm.offers().begin(part, &list, there.clone(), end), name)
+        swarm.join(swarm.offers().begin(part, &list, there.clone(), end, request.gate()), name)
     });
     // Others must not take a block for ours that the plan takes for theirs.
     let seed = joining.map_or_else(|| fastrand::u64(..), |joining| joining.swarm.offers().peer());

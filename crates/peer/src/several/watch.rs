@@ -201,6 +201,8 @@ mod tests {
                 partial: false,
                 published: true,
                 tls: None,
+                private: None,
+                ticket: None,
             },
         }
     }

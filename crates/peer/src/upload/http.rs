@@ -16,6 +16,7 @@ use net::deadline::Deadline;
 use net::permits::Permit;
 use net::stop::{StopSignal, Stopped};
 use net::stream::Stream;
+use proto::access::ticket::Invalid;
 use proto::http::answer::{self, Failure, Frame};
 use proto::http::decoder::{Decoded, RequestDecoder};
 use proto::http::host::OwnNames;
@@ -34,6 +35,7 @@ use tokio::task::spawn_blocking;
 use self::prepared::{AtOnce, Body, Piece, Prepared};
 use super::content::Content;
 use super::places::{Place, Places};
+use crate::gate::Gate;
 use crate::limit::RateLimit;
 use crate::notice::{HttpAnswer, Notice, Observer};
 use crate::shares::KeptOpen;
@@ -70,6 +72,8 @@ pub struct Manners {
     pub browse: bool,
     /// Serve nobody in plain text.
     pub tls_only: bool,
+    /// What keeps everything from others than members of some groups.
+    pub gate: Option<Arc<Gate>>,
 }
 
 /// What all connections in HTTP have in common.
@@ -212,9 +216,10 @@ impl Session<'_> {
             Frame { date: SystemTime::now(), keep_alive: request.keep_alive && !self.stop.is_stopped() };
         let uploads = self.uploads;
         let meant_for_us = request.host.as_deref().is_none_or(|host| uploads.manners.names.include(host));
-        let at_once = match meant_for_us {
-            true => prepared::at_once(&*uploads.content, &request, frame, &mut self.folder, &mut self.out),
-            false => Some(AtOnce::Prepared(prepared::failed(Failure::Misdirected, &request, frame))),
+        let kept_out = if meant_for_us { self.kept_out(&request) } else { Some(Failure::Misdirected) };
+        let at_once = match kept_out {
+            None => prepared::at_once(&*uploads.content, &request, frame, &mut self.folder, &mut self.out),
+            Some(failure) => Some(AtOnce::Prepared(prepared::failed(failure, &request, frame))),
         };
         match at_once {
             Some(AtOnce::Written(status, length)) => {
@@ -233,6 +238,21 @@ impl Session<'_> {
         }
         self.idle_until = Instant::now() + HTTP_IDLE;
         if frame.keep_alive { Ok(()) } else { self.end().await }
+    }
+
+    /// Why what is asked for is not for whoever asks: it is private, and is had by its hash and with a ticket.
+    fn kept_out(&self, request: &Request) -> Option<Failure> {
+        let hash = match request.target {
+            Target::Hash(hash) | Target::Blocks(hash) | Target::End(hash) | Target::Have(hash, _) => {
+                Some(hash)
+            }
+            Target::File(_) | Target::Rfc(_) | Target::Folder(_) | Target::Nothing => None,
+        };
+        let offered = hash.and_then(|hash| self.uploads.content.offer(&hash)).and_then(|offer| offer.gate());
+        let gate = self.uploads.manners.gate.clone().or(offered)?;
+        let Some(hash) = hash else { return Some(Failure::Private(Invalid::Missing)) };
+        let unread = self.stream.is_secure() || self.source.ip().to_canonical().is_loopback();
+        gate.judge(request.credential.as_deref(), hash, unread).err().map(Failure::Private)
     }
 
     async fn send(&mut self, request: Arc<Request>, frame: Frame, prepared: Prepared) -> Result<(), End> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
+use super::groups::Groups;
 use super::tokens::is_group;
 use crate::value::digest::Digest;
 
@@ -35,6 +36,9 @@ pub enum Invalid {
     /// It cannot be read, or nobody whom we know has signed it as it is.
     #[error("the ticket is none, or it was altered, or another index has given it")]
     Forged,
+    /// It came in plain text, and not from this machine.
+    #[error("a ticket is not taken in plain text, where others read it")]
+    PlainText,
     /// It is for something else.
     #[error("the ticket is for another file")]
     OtherFile,
@@ -89,7 +93,7 @@ impl std::fmt::Debug for Signer {
 pub fn check(
     text: Option<&str>,
     hash: Digest,
-    groups: &[Arc<str>],
+    groups: &Groups,
     issuers: &[Digest],
     now: u64,
 ) -> Result<(), Invalid> {
@@ -109,7 +113,7 @@ pub fn check(
     if now >= ticket.expires {
         return Err(Invalid::Expired);
     }
-    if groups.contains(&ticket.group) { Ok(()) } else { Err(Invalid::OtherGroup) }
+    if groups.names().contains(&ticket.group) { Ok(()) } else { Err(Invalid::OtherGroup) }
 }
 
 fn signed(body: &[u8]) -> Vec<u8> {
@@ -145,12 +149,13 @@ mod tests {
         let hash = Digest([7; 32]);
         let ticket = Ticket { hash, expires: 100, group: "team".into() };
         let text = index.sign(&ticket);
-        let (groups, keys) = ([Arc::from("ops"), Arc::from("team")], [other.public(), index.public()]);
+        let (groups, ops) = (Groups::parse("ops,team").unwrap(), Groups::parse("ops").unwrap());
+        let keys = [other.public(), index.public()];
         let check = |text: &str, hash, now| check(Some(text), hash, &groups, &keys, now);
         assert_eq!(check(&text, hash, 99), Ok(()));
         assert_eq!(check(&text, Digest([8; 32]), 99), Err(Invalid::OtherFile), "replayed on another file");
         assert_eq!(check(&text, hash, 100), Err(Invalid::Expired));
-        assert_eq!(super::check(Some(&text), hash, &groups[..1], &keys, 99), Err(Invalid::OtherGroup));
+        assert_eq!(super::check(Some(&text), hash, &ops, &keys, 99), Err(Invalid::OtherGroup));
         assert_eq!(
             super::check(Some(&text), hash, &groups, &keys[..1], 99),
             Err(Invalid::Forged),

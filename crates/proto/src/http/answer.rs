@@ -6,6 +6,8 @@ mod multipart;
 
 pub use multipart::Multipart;
 
+use crate::access::ticket::Invalid;
+
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
@@ -82,6 +84,9 @@ pub enum Failure {
     /// `Host` is none of our names.
     #[error("this peer does not go by that name; it does when it is told so by --host")]
     Misdirected,
+    /// It is private, and what was shown does not open it.
+    #[error("{0}")]
+    Private(Invalid),
     /// Too many uploads already.
     #[error("too many files are being sent; try again later")]
     Busy {
@@ -206,7 +211,8 @@ pub fn write_place(place: usize, out: &mut Vec<u8>) {
 pub fn write_failure(failure: Failure, method: Method, frame: Frame, out: &mut Vec<u8>) {
     let retry = match failure {
         Failure::Busy { retry_after } => format!("Retry-After: {}\r\n", retry_after.as_secs()),
-        Failure::NotFound | Failure::Unreadable | Failure::Misdirected => String::new(),
+        Failure::Private(Invalid::Missing) => "WWW-Authenticate: Ticket\r\n".to_owned(),
+        Failure::NotFound | Failure::Unreadable | Failure::Misdirected | Failure::Private(_) => String::new(),
     };
     write_text(failure.status(), &failure.to_string(), method, &retry, frame, out);
 }
@@ -218,6 +224,8 @@ impl Failure {
             Self::NotFound => Status::NotFound,
             Self::Unreadable => Status::InternalServerError,
             Self::Misdirected => Status::MisdirectedRequest,
+            Self::Private(Invalid::Missing) => Status::Unauthorized,
+            Self::Private(_) => Status::Forbidden,
             Self::Busy { .. } => Status::ServiceUnavailable,
         }
     }

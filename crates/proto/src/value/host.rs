@@ -2,10 +2,13 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use super::digest::Digest;
 use super::number::Port;
 use super::{ValueError, all_between, plain_text};
+use crate::access::groups::Groups;
 use crate::limits::HOST_BYTES_MAX;
 
 /// A host as a peer names it: one word of UTF-8 without spaces or control characters, 1 to 255 bytes.
@@ -44,18 +47,28 @@ impl fmt::Display for Host<'_> {
     }
 }
 
-/// Where a peer says that its uploads are to be had: a valid [`Host`] and a port, and the
-/// key that it has there if it speaks TLS. Kept as a record shows it, since an index writes it
-/// far more often than it reads it.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// How a peer serves what it has, where that is not in plain text and to everybody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// It speaks TLS, and its key has this fingerprint.
+    pub tls: Option<Digest>,
+    /// It serves members of these groups.
+    pub private: Option<Groups>,
+    /// The ticket that opens it, for one content.
+    pub ticket: Option<Arc<str>>,
+}
+
+/// Where a peer says that its uploads are to be had: a valid [`Host`] and a port, and on which terms. Kept as a record shows it, since
+/// an index writes it far more often than it reads it.
+#[derive(Clone)]
 pub struct PeerAddr {
     /// `host port`
     text: Box<str>,
     /// Of the host: at most 255.
     host_bytes: u8,
     port: Port,
-    /// Boxed, as few have one.
-    tls: Option<Box<Digest>>,
+    /// Boxed, as few have any.
+    terms: Option<Box<Terms>>,
 }
 
 const _: () = assert!(HOST_BYTES_MAX <= u8::MAX as usize);
@@ -64,13 +77,18 @@ impl PeerAddr {
     /// From checked parts.
     pub fn new(host: Host<'_>, port: Port) -> Self {
         let host_bytes = u8::try_from(host.0.len()).unwrap_or_default();
-        Self { text: format!("{host} {port}").into(), host_bytes, port, tls: None }
+        Self { text: format!("{host} {port}").into(), host_bytes, port, terms: None }
     }
 
-    /// The same, where it speaks TLS and has the key of this fingerprint.
+    /// The same, on these terms.
     #[must_use]
-    pub fn with_tls(self, fingerprint: Option<Digest>) -> Self {
-        Self { tls: fingerprint.map(Box::new), ..self }
+    pub fn on(self, terms: Terms) -> Self {
+        Self { terms: (terms != Terms::default()).then(|| Box::new(terms)), ..self }
+    }
+
+    /// Whether these are its terms.
+    pub fn is_on(&self, terms: &Terms) -> bool {
+        self.terms.as_deref().map_or_else(|| *terms == Terms::default(), |own| own == terms)
     }
 
     /// The host's name.
@@ -90,7 +108,32 @@ impl PeerAddr {
 
     /// The fingerprint of its key, if it speaks TLS.
     pub fn tls(&self) -> Option<Digest> {
-        self.tls.as_deref().copied()
+        self.terms.as_deref()?.tls
+    }
+
+    /// The groups whose members it serves, if not everybody.
+    pub fn private(&self) -> Option<&Groups> {
+        self.terms.as_deref()?.private.as_ref()
+    }
+
+    /// The ticket that opens it.
+    pub fn ticket(&self) -> Option<&str> {
+        self.terms.as_deref()?.ticket.as_deref()
+    }
+}
+
+/// Whoever has the same address and the same terms is the same peer, whichever ticket opens it.
+impl PartialEq for PeerAddr {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.text, self.tls(), self.private()) == (&other.text, other.tls(), other.private())
+    }
+}
+
+impl Eq for PeerAddr {}
+
+impl Hash for PeerAddr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 
@@ -103,7 +146,8 @@ impl PartialOrd for PeerAddr {
 /// By host, then by port as a number.
 impl Ord for PeerAddr {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.host(), self.port, &self.tls).cmp(&(other.host(), other.port, &other.tls))
+        let own = |peer: &Self| (peer.tls(), peer.private().map(ToString::to_string));
+        (self.host(), self.port).cmp(&(other.host(), other.port)).then_with(|| own(self).cmp(&own(other)))
     }
 }
 
@@ -112,7 +156,7 @@ impl fmt::Debug for PeerAddr {
         f.debug_struct("PeerAddr")
             .field("host", &self.host())
             .field("port", &self.port)
-            .field("tls", &self.tls)
+            .field("tls", &self.tls())
             .finish()
     }
 }

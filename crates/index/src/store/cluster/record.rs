@@ -6,11 +6,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use proto::access::groups::Groups;
 use proto::directory::{Key, Said, SessionId};
 use proto::limits::FILE_BYTES_MAX;
 use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
-use proto::value::host::{Host, PeerAddr};
+use proto::value::host::{Host, PeerAddr, Terms};
 use proto::value::number::{Port, RfcNumber};
 use proto::value::title::Title;
 use proto::visibility::Claim;
@@ -35,6 +36,7 @@ const HASH: u16 = 1 << 6;
 const SHA256: u16 = 1 << 7;
 const RFC: u16 = 1 << 8;
 const TLS: u16 = 1 << 9;
+const PRIVATE: u16 = 1 << 10;
 
 /// Who has a record, as its node says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +101,8 @@ pub(super) fn value(said: &Said, holder: &Holder) -> Vec<u8> {
     let mut flags = bit(PROVEN, holder.is_proven) | bit(HOST, host != source_text);
     flags |= bit(V6, holder.source.is_ipv6());
     flags |= bit(TLS, holder.claimed.tls().is_some());
+    let private = holder.claimed.private().map(ToString::to_string);
+    flags |= bit(PRIVATE, private.is_some());
     if let Said::File(file) = said {
         flags |=
             FILE | bit(COPIED, file.copied) | bit(PARTIAL, file.partial) | bit(HASH, file.hash.is_some());
@@ -117,6 +121,11 @@ pub(super) fn value(said: &Said, holder: &Holder) -> Vec<u8> {
         out.extend(host.as_bytes());
     }
     out.extend(holder.claimed.tls().iter().flat_map(|key| key.0));
+    if let Some(private) = private {
+        // Groups have a bound, and all of them together are below it.
+        out.extend(u16::try_from(private.len()).unwrap_or(u16::MAX).to_be_bytes());
+        out.extend(private.as_bytes());
+    }
     match said {
         Said::Title(title) => out.extend(title.as_bytes()),
         Said::File(file) => {
@@ -158,7 +167,15 @@ pub(super) fn parse_value(key: &Key, value: &[u8]) -> Option<(Said, Holder)> {
         source_text.as_bytes()
     };
     let tls = if has(TLS) { Some(Digest(rest.take()?)) } else { None };
-    let claimed = PeerAddr::new(Host::parse(host).ok()?, port).with_tls(tls);
+    let private = match has(PRIVATE) {
+        false => None,
+        true => {
+            let length = u16::from_be_bytes(rest.take()?);
+            Some(Groups::parse(str::from_utf8(rest.bytes(usize::from(length))?).ok()?)?)
+        }
+    };
+    let terms = Terms { tls, private, ticket: None };
+    let claimed = PeerAddr::new(Host::parse(host).ok()?, port).on(terms);
     let holder = Holder { claimed, source, is_proven: has(PROVEN) };
     let said = match (key, has(FILE)) {
         (Key::Rfc(_), false) => Said::Title(Title::parse(rest.0).ok()?.as_str().into()),
@@ -277,7 +294,9 @@ mod tests {
             holder("x", "2001:db8::1", false),
         ];
         let tls = holder("ada", "10.0.0.8", true);
-        let tls = Holder { claimed: tls.claimed.with_tls(Some(Digest([5; 32]))), ..tls };
+        let private = Groups::parse("team,ops");
+        let terms = Terms { tls: Some(Digest([5; 32])), private, ticket: None };
+        let tls = Holder { claimed: tls.claimed.on(terms), ..tls };
         for holder in holders.into_iter().chain([tls]) {
             for (key, said) in [
                 (&name, file(false, false)),

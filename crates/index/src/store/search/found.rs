@@ -46,7 +46,10 @@ impl<'a> Facts<'a> {
                 });
             }
             key => shard.holders_after(key, None).take(SOURCES_WEIGHED).for_each(|record| {
-                if let SaidRef::File(file) = record.said {
+                // Who searches may be a member of nothing, and what is found is not asked twice.
+                if let SaidRef::File(file) = record.said
+                    && record.peer.claimed().private().is_none()
+                {
                     facts.take_file(file);
                 }
             }),

@@ -14,6 +14,7 @@ use proto::transfer::blocks::BLOCK_BYTES;
 use tokio::time::sleep;
 
 use super::Context;
+use crate::cli::UseTls;
 use crate::local_peer::{Door, Uploader, manners};
 use crate::out::Out;
 use crate::settings::SeedTime;
@@ -59,19 +60,25 @@ impl Context<'_> {
         if args.no_upload || args.from.is_some() || content.size.is_some_and(|size| size <= BLOCK_BYTES) {
             return None;
         }
-        let running = self.seeding.0.get_or_init(|| self.start()).as_ref()?;
+        let is_private = content.sources.iter().chain(&content.partial).any(|peer| peer.private().is_some());
+        let running = self.seeding.0.get_or_init(|| self.start(is_private)).as_ref()?;
         let name = content.name.clone().unwrap_or_else(|| content.hash.to_string());
         Some(Joining { swarm: Arc::clone(&running.swarm), name })
     }
 
-    fn start(&self) -> Option<Running> {
+    /// What is private is served in TLS only, so that others get something of it.
+    fn start(&self, is_private: bool) -> Option<Running> {
         let args = self.args;
         let offers = Arc::<Offers>::default();
         let has_sent = Arc::<HasSent>::default();
         let manners = manners(args.uploads.host.as_deref(), self.rates.upload.clone(), false);
         let served = Served { shares: Arc::new(ShareTable::new()), content: Arc::clone(&offers) as Arc<_> };
-        let uploader = Door::new(&args.uploads, &args.index.trust.own)
-            .and_then(|door| Uploader::start_with(door, manners, served, Arc::clone(&has_sent) as Arc<_>));
+        let uploader = Door::with(
+            &args.uploads,
+            &args.index.trust.own,
+            args.uploads.tls.or(is_private.then_some(UseTls::Also)),
+        )
+        .and_then(|door| Uploader::start_with(door, manners, served, Arc::clone(&has_sent) as Arc<_>));
         match uploader {
             Ok(uploader) => {
                 let (indexes, host) = (args.index.server.clone(), args.uploads.host.clone());

@@ -57,8 +57,9 @@ impl Changing {
         let addresses = args.address_list.as_deref();
         // Looked at before it is read: what changes in between is read once more.
         let (tokens_seen, addresses_seen) = (tokens.map(Watched::new), addresses.map(Watched::new));
-        let guard =
-            tokens.map(token_file::read).transpose()?.map(|tokens| Guard::new(tokens, args.anyone_can));
+        let seed = token_file::random()?;
+        let guard = tokens.map(token_file::read).transpose()?;
+        let guard = guard.map(|tokens| Guard::new(tokens, args.anyone_can, &seed));
         let changing = Self {
             guard: guard.map(Arc::new),
             lists: AddressLists::default(),

@@ -109,7 +109,10 @@ impl Connection {
         }
         let mut requests = Vec::new();
         for job in self.jobs.iter().take(SMALL_FILES_IN_FLIGHT).skip(self.sent) {
-            http::write_request("GET", job.request.hash, "", None, &self.peer, &mut requests);
+            // The same peer, with the ticket for this content.
+            let peer = job.request.sources.iter().find(|source| **source == self.peer);
+            let peer = peer.unwrap_or(&self.peer);
+            http::write_request("GET", job.request.hash, "", None, peer, &mut requests);
         }
         self.sent = self.jobs.len().min(SMALL_FILES_IN_FLIGHT);
         talk.send(&requests).await

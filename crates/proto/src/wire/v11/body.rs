@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::request::checked_name;
+use crate::access::groups::Groups;
 use crate::limits::FILE_BYTES_MAX;
 use crate::value::ValueError;
 use crate::value::digest::Digest;
-use crate::value::host::{Host, PeerAddr};
+use crate::value::host::{Host, PeerAddr, Terms};
 use crate::value::number::{Port, RfcNumber};
 use crate::value::pieces::Pieces;
 use crate::value::title::Title;
@@ -145,6 +146,9 @@ pub struct Changed {
     /// All lines that were not.
     #[serde(default)]
     pub refused_in_all: usize,
+    /// The public half of the key with which the index signs tickets, for whoever keeps something private.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
+    pub ticket_key: Option<Digest>,
 }
 
 /// A line that was not taken.
@@ -205,6 +209,12 @@ pub struct Source {
     /// It speaks TLS on that port, and its key has this fingerprint.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
     pub tls: Option<Digest>,
+    /// It serves members of these groups only: names with commas between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<String>,
+    /// What opens it for whoever asked: see [`crate::access::ticket`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
 }
 
 /// What a source speaks on its upload port.
@@ -222,7 +232,9 @@ impl Source {
     /// Where to reach it; `None` where the index sent what cannot be an address.
     pub fn peer(&self) -> Option<PeerAddr> {
         let host = Host::parse(self.host.as_bytes()).ok()?;
-        Some(PeerAddr::new(host, Port::new(self.port)?).with_tls(self.tls))
+        let private = self.private.as_deref().map(|text| Groups::parse(text).ok_or(())).transpose().ok()?;
+        let terms = Terms { tls: self.tls, private, ticket: self.ticket.as_deref().map(Into::into) };
+        Some(PeerAddr::new(host, Port::new(self.port)?).on(terms))
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::watch::Scope;
 use crate::access::credential::Credential;
+use crate::access::groups::Groups;
 use crate::limits::{BODY_BYTES_MAX, HEADERS_MAX, LIST_PAGE_MAX, QUERY_BYTES_MAX, WAIT_MAX};
 use crate::value::ValueError;
 use crate::value::digest::Digest;
@@ -26,6 +27,8 @@ pub enum Ask<'a> {
         port: Port,
         /// The fingerprint of its key, if it speaks TLS there.
         tls: Option<Digest>,
+        /// It serves members of these groups only.
+        private: Option<Groups>,
         /// The lines.
         body: &'a [u8],
     },
@@ -126,7 +129,7 @@ impl<'a> Ask<'a> {
         match (method, kind, rest.as_slice()) {
             (b"ADD", b"FILES", [_]) => {
                 let (host, port, tls) = (headers.host()?, headers.port()?, headers.tls()?);
-                Ok(Self::Add { host, port, tls, body })
+                Ok(Self::Add { host, port, tls, private: headers.private()?, body })
             }
             (b"REMOVE", b"FILES", [_]) => Ok(Self::Remove { body }),
             (b"LOOKUP", kind, [name, _]) => {
@@ -170,13 +173,14 @@ impl<'a> Ask<'a> {
         let mut lines = Vec::new();
         let mut sent: &[u8] = &[];
         match self {
-            Self::Add { host, port, tls, body } => {
+            Self::Add { host, port, tls, private, body } => {
                 lines.extend([
                     format!("ADD FILES {VERSION}"),
                     format!("Host: {host}"),
                     format!("Port: {port}"),
                 ]);
                 lines.extend(tls.map(|fingerprint| format!("TLS: {fingerprint}")));
+                lines.extend(private.as_ref().map(|groups| format!("Private: {groups}")));
                 sent = body;
             }
             Self::Remove { body } => {
@@ -305,6 +309,12 @@ impl<'a> Headers<'a> {
         Port::parse(value).map_err(|error| Reason::Value(Field::Port, error))
     }
 
+    fn private(&self) -> Result<Option<Groups>, Reason> {
+        let value = self.find("Private")?;
+        let groups = |value| str::from_utf8(value).ok().and_then(Groups::parse).ok_or(Reason::Header);
+        value.map(groups).transpose()
+    }
+
     fn credential(&self) -> Result<Option<Credential>, Reason> {
         Ok(self.find("Authorization")?.map(Credential::parse))
     }
@@ -378,12 +388,14 @@ mod tests {
                 host: Host::parse(b"h").unwrap(),
                 port: Port::new(5).unwrap(),
                 tls: None,
+                private: None,
                 body: b"{}\n{}",
             },
             Ask::Add {
                 host: Host::parse(b"h").unwrap(),
                 port: Port::new(5).unwrap(),
                 tls: Some(Digest([7; 32])),
+                private: Groups::parse("team,ops"),
                 body: b"{}",
             },
             Ask::Remove { body: b"{\"name\":\"x\"}" },
