@@ -13,9 +13,11 @@ mod parts;
 mod process;
 mod repository;
 mod skips;
+mod soak;
 mod steps;
 mod texts;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -23,7 +25,7 @@ const HELP: &str = "\
 usage: cargo xtask NAME
 
   test [--offline]   everything that must pass: parts, tidy, formatting, clippy, tests, docs, release build,
-                     instructions, crowd, demo
+                     instructions, crowd, torture, demo
                      (--offline fetches nothing)
   tidy               the house rules that a linter lacks
   sim [--worlds N] [--seed N] [--swarm]
@@ -32,7 +34,7 @@ usage: cargo xtask NAME
 ";
 
 fn help() -> String {
-    format!("{HELP}{}{}{}", fuzz::USAGE, bench::USAGE, flood::USAGE)
+    [HELP, fuzz::USAGE, bench::USAGE, flood::USAGE, soak::USAGE, torture::USAGE].concat()
 }
 
 /// The exit code for a command line that makes no sense.
@@ -49,7 +51,9 @@ fn main() -> ExitCode {
         Ok(Subcommand::Fuzz(asked)) => fuzz::command(&asked),
         Ok(Subcommand::Flood(flood)) => flood::command(flood),
         Ok(Subcommand::Sim(words)) => sim(&words),
+        Ok(Subcommand::Soak(asked)) => soak::command(asked),
         Ok(Subcommand::Tidy) => tidy::command(),
+        Ok(Subcommand::Torture(asked)) => torture::command(&asked),
         Ok(Subcommand::Test { offline }) => steps::command(offline),
         Err(reason) => {
             eprint!("xtask: {reason}\n\n{}", help());
@@ -72,12 +76,14 @@ enum Subcommand {
     Bench(bench::Asked),
     Flood(flood::Flood),
     Fuzz(fuzz::Asked),
+    Soak(soak::Asked),
     /// The words for the simulator.
     Sim(Vec<String>),
     Tidy,
     Test {
         offline: bool,
     },
+    Torture(torture::Asked),
 }
 
 /// Runs the simulator as it is released: it is a program of its own, since no room of ours is imported here.
@@ -101,6 +107,8 @@ fn parse(typed: &[String]) -> Result<Subcommand, String> {
         ["flood", "deaf"] => Ok(Subcommand::Flood(flood::Flood::Deaf)),
         ["flood", ..] => Err("flood of what? crowd or deaf".into()),
         ["sim", rest @ ..] => Ok(Subcommand::Sim(rest.iter().map(ToString::to_string).collect())),
+        ["soak", rest @ ..] => soak::parse(rest).map(Subcommand::Soak),
+        ["torture", rest @ ..] => torture::parse(rest).map(Subcommand::Torture),
         ["tidy"] => Ok(Subcommand::Tidy),
         ["test"] => Ok(Subcommand::Test { offline: false }),
         ["test", "--offline"] => Ok(Subcommand::Test { offline: true }),

@@ -75,6 +75,7 @@ fn plan(texts: Option<&Path>) -> Vec<Step> {
         Step::cargo("fuzz", &fuzz::step()),
         Step::cargo("instructions", "run --quiet --package xtask -- bench instructions"),
         Step::cargo("crowd", "run --quiet --package xtask -- flood crowd"),
+        Step::cargo("torture", "run --quiet --package xtask -- torture get few power --files"),
         Step::demo("demo", vec!["demo".into()]),
     ];
     if let Some(folder) = texts {
@@ -242,6 +243,7 @@ mod tests {
             "cargo run --release --quiet --package proto --features fuzz --example fuzz -- fuzz/corpus --runs 20000000",
             "cargo run --quiet --package xtask -- bench instructions",
             "cargo run --quiet --package xtask -- flood crowd",
+            "cargo run --quiet --package xtask -- torture get few power --files",
             "target/release/p2pci demo",
             "target/release/p2pci demo --dir /texts",
         ];

@@ -35,6 +35,9 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(out, &Failure::new(Code::Failed, format!("cannot start: {error}"))),
     };
+    // The first thread for what blocks as well: with one, all further ones can be done without.
+    let _ = runtime.block_on(runtime.spawn_blocking(|| ()));
+    out::threads_have_started();
     let result = runtime.block_on(command::run(command, out));
     // Nothing that still runs may delay the end: a look-up of a name, or a blocked read, cannot be called off.
     runtime.shutdown_background();

@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proto::escape;
 use serde_json::{Value, json};
@@ -118,11 +119,24 @@ fn settle(written: io::Result<()>) {
     }
 }
 
+/// Whether the runtime has its threads.
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Says that from now on a panic is a fault of ours.
+pub fn threads_have_started() {
+    STARTED.store(true, Ordering::Relaxed);
+}
+
 /// Shows a panic as one sentence: what it means to the user, and how to report it. A backtrace helps nobody at a terminal.
+/// Before the threads have started it is the runtime's way of saying that the system gives none, and it would wait for those that it has.
 pub fn install_panic_message() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let cause = panic.payload_as_str().unwrap_or("no message");
+        if !STARTED.load(Ordering::Relaxed) {
+            eprintln!("p2pci: cannot start: {cause}. Are processes or memory limited here (ulimit -a)?");
+            std::process::exit(1);
+        }
         eprintln!("p2pci: internal error at {place}: {cause}. Please report this line.");
     }));
 }

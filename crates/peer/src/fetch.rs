@@ -13,6 +13,7 @@
 //! * `writer`: verifies blocks and writes them, on a thread of its own.
 //! * `many`: many small files.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use proto::value::digest::Digest;
 use proto::value::host::PeerAddr;
 
 use crate::download::Timing;
+use crate::files::{self, Folder};
 use crate::gate::Gate;
 use crate::landing::LandingError;
 use crate::limit::RateLimit;
@@ -42,7 +44,6 @@ mod haves;
 mod http;
 mod in_place;
 mod many;
-
 mod partial;
 mod proof;
 mod source;
@@ -254,6 +255,23 @@ impl SourceFault {
     pub fn is_lie(&self) -> bool {
         matches!(self, Self::WrongBlock { .. } | Self::WrongList(_) | Self::OtherSize { .. })
     }
+}
+
+/// Makes folders for what is to be fetched, and those above them. Their names are durable then, as the files in them will be.
+/// Blocks.
+///
+/// # Errors
+/// [`FetchError::Disk`] with the folder that cannot be made.
+pub fn make_folders<'a>(folders: impl IntoIterator<Item = &'a Path>) -> Result<(), FetchError> {
+    let mut changed = BTreeSet::new();
+    for folder in folders {
+        changed.extend(files::make_folder(folder).map_err(|source| FetchError::disk(folder, source))?);
+    }
+    let opened =
+        changed.iter().map(|path| Folder::open(path).map_err(|source| FetchError::disk(path, source)));
+    let opened: Vec<Folder> = opened.collect::<Result<_, _>>()?;
+    let first = changed.first().map_or(Path::new("."), PathBuf::as_path);
+    files::sync_folders(opened.iter()).map_err(|source| FetchError::disk(first, source))
 }
 
 /// Why a file was not fetched. What was verified so far stays in the part, except where the error says otherwise.

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -256,11 +256,12 @@ pub(crate) fn beginning(file: &File, most: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Makes a folder and those above it; whether it was not there before.
-pub(crate) fn make_folder(path: &Path) -> io::Result<bool> {
-    let there = path.is_dir();
+/// Makes a folder and those above it. Gives back the folders in which there is a new name, which is not durable yet.
+pub(crate) fn make_folder(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir());
+    let changed = missing.filter_map(Path::parent).map(Path::to_path_buf).collect();
     std::fs::create_dir_all(path)?;
-    Ok(!there)
+    Ok(changed)
 }
 
 /// A file without a name, gone when it is closed.

@@ -90,7 +90,7 @@ pub enum CopyError {
 /// # Errors
 /// What the system said.
 pub fn make_folder(path: &Path) -> io::Result<bool> {
-    files::make_folder(path)
+    files::make_folder(path).map(|changed| !changed.is_empty())
 }
 
 impl ShareTable {

@@ -160,6 +160,11 @@ impl Server {
         }
     }
 
+    /// Its number.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its resident memory in bytes.
     pub(crate) fn resident(&self) -> anyhow::Result<u64> {
         status(self.child.id(), "VmRSS:")

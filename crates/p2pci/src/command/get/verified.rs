@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::BinaryBytes;
 use peer::choice::Content;
-use peer::fetch::{FetchError, Fetched, Outcome, Request, SourceReport, fetch, fetch_many};
+use peer::fetch::{FetchError, Fetched, Outcome, Request, SourceReport, fetch, fetch_many, make_folders};
 use peer::shares::Receipts;
 use proto::escape;
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ pub(super) async fn fetch_contents(
     wanted: &[(Content, PathBuf)],
 ) -> Result<Vec<Failure>, Failure> {
     let folders: BTreeSet<&Path> = wanted.iter().filter_map(|(_, path)| path.parent()).collect();
-    folders.into_iter().try_for_each(make_folder)?;
+    make_folders(folders).map_err(|error| failure(&error))?;
     let requests: Vec<Request> =
         wanted.iter().map(|(content, path)| request(context, content, path.clone())).collect();
     let total = wanted.iter().filter_map(|(content, _)| content.size).sum();
@@ -136,17 +136,6 @@ async fn fetch_to(context: &Context<'_>, request: Request, content: &Content) ->
     let fetched = fetch(&request, &display).await;
     display.end();
     fetched.map_err(|error| failure(&error))
-}
-
-/// Makes a folder that a share's layout names, and those above it.
-fn make_folder(folder: &Path) -> Result<(), Failure> {
-    let cannot = |error| {
-        Failure::new(Code::Failed, format!("the folder {} cannot be made: {error}", folder.display()))
-    };
-    match folder.as_os_str().is_empty() {
-        true => Ok(()),
-        false => std::fs::create_dir_all(folder).map_err(cannot),
-    }
 }
 
 fn show(context: &Context<'_>, content: &Content, fetched: &Fetched) {
