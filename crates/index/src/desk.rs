@@ -242,6 +242,11 @@ impl Desk {
     ) -> Result<(), WriteError> {
         loop {
             outlet.make_room().await?;
+            let turn = match asked {
+                // It is never closed.
+                Asked::Range(_) => self.shared.lists.acquire().await.ok(),
+                Asked::Holders(_) => None,
+            };
             let after = progress.next.take();
             let next = {
                 let mut page = self.page(&mut progress, request, outlet);
@@ -256,6 +261,7 @@ impl Desk {
                 return Ok(());
             }
             progress.next = next;
+            drop(turn);
             // A long answer must not keep the others waiting.
             tokio::task::yield_now().await;
         }

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use net::accept::Incoming;
 use net::limits::PRESENCE;
 use net::stop::StopSignal;
-use proto::limits::{WARM_UP, WRITE_STALL};
+use proto::limits::{LISTS_ABREAST, WARM_UP, WRITE_STALL};
 use proto::schedule::{Order, Tick};
 use proto::value::digest::Digest;
 use proto::visibility::RecordHost;
 use proto::wire::decoder::Reading;
-use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::checksums::{self, Checksums};
 use crate::claims::Claims;
@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) wants: Arc<Wants>,
     pub(crate) pieces: PieceShelf,
     pub(crate) meter: Meter,
+    /// Turns for pieces of a LIST.
+    pub(crate) lists: Semaphore,
     /// Which cluster this index belongs to: a peer that knows several addresses registers once for each.
     cluster: String,
     news: Notify,
@@ -164,6 +166,7 @@ impl Server {
             wants: Arc::default(),
             pieces: PieceShelf::default(),
             meter: Meter::default(),
+            lists: Semaphore::new(LISTS_ABREAST),
             // Alone it is a cluster of its own, under a name that nobody else draws.
             cluster: format!("{:016x}", fastrand::u64(..)),
             news: Notify::new(),

@@ -178,6 +178,9 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 256;
 pub const INDEX_READ: usize = 16 * 1024;
 /// Bytes of answers that the index holds for one connection.
 pub const INDEX_ANSWERS_HELD: usize = 56 * 1024;
+/// LISTs of which a piece is made at the same time. The others wait in their order, so that many of them together keep nobody else
+/// waiting: under load LIST is what comes last.
+pub const LISTS_ABREAST: usize = 4;
 /// Requests of one connection after which the others get a turn.
 pub const INDEX_TURN: usize = 64;
 /// Claimed names that are looked up at once.

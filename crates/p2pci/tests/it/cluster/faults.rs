@@ -52,10 +52,12 @@ fn threat_c3_nothing_is_refused_while_the_engine_is_away_and_all_is_told_afterwa
     wait_for(BOUND, "a miss to be called stale", || missing().contains("\r\nStale: true\r\n").then_some(()));
     assert_eq!(listed(&other), once(&["first/a"]));
     let missed = run(["lookup", "nothing", "--server", &one.address()]);
+    assert_eq!(missed.code, Some(3), "{}", missed.stderr);
     assert!(
-        missed.code == Some(3) && missed.stderr.contains("cut off from its cluster"),
-        "{}",
-        missed.stderr
+        missed.stderr.contains("cut off from its cluster"),
+        "{} but {:?}",
+        missed.stderr,
+        readiness(&one)
     );
     engine.signal_all(Signal::CONT);
     let back = Instant::now();
@@ -152,8 +154,9 @@ fn threat_c9_an_engine_is_fit_when_each_replica_has_its_copy() {
     for node in 0..6 {
         engine.ask(node, "CONFIG SET maxmemory-policy noeviction");
     }
-    let check = run(["server", "--store", &engine.url(), "--check"]);
-    assert_eq!(check.code, Some(0), "{}", check.stderr);
+    let check = wait_for(BOUND, "the replicas to have their first copy", || {
+        Some(run(["server", "--store", &engine.url(), "--check"])).filter(|check| check.code == Some(0))
+    });
     assert!(check.text().contains("it is empty"), "{}", check.text());
     engine.ask(0, "CONFIG SET maxmemory-policy allkeys-lru");
     let check = run_command(p2pci(["server", "--store", &engine.url(), "--check"]));

@@ -103,11 +103,15 @@ impl Index {
         wait_for(PATIENCE, what, || self.events().into_iter().find(&wanted))
     }
 
-    /// Asks it for its status.
+    /// Asks it for its status. Twice: a line that it told by itself a moment before may come first.
     pub(crate) fn status(&self) -> Status {
         let before = self.events_of("status").len();
-        self.process.signal(Signal::USR1);
-        let status = wait_for(PATIENCE, "a status line", || self.events_of("status").into_iter().nth(before));
+        let ask = |at: usize| {
+            self.process.signal(Signal::USR1);
+            wait_for(PATIENCE, "a status line", || self.events_of("status").into_iter().nth(at))
+        };
+        ask(before);
+        let status = ask(before + 1);
         let number = |name: &str| status[name].as_u64().unwrap_or_else(|| panic!("no {name} in {status}"));
         Status { peers: number("peers"), records: number("records"), tasks: number("tasks") }
     }
