@@ -85,8 +85,8 @@ fn fault_hosts_without_end_are_told_apart_and_forgotten_with_their_peers() {
     const SESSIONS: u32 = 10;
     let store = Store::Memory(MemoryStore::default());
     let memory = store.at_once().unwrap();
-    // A quarter of a million in all, each another one.
-    let each = 25_000;
+    // A million in all, each another one.
+    let each = 100_000;
     let watched = peer("watched.example");
     let sessions: Vec<SessionId> = (0..SESSIONS).map(|_| store.open()).collect();
     for number in 1..each {
