@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -86,12 +86,17 @@ pub(crate) fn command(asked: &Asked) -> anyhow::Result<bool> {
 fn power_fails(scenario: Scenario, world: &World) -> anyhow::Result<bool> {
     let started = Instant::now();
     let (runs, wrong) = power::torture(scenario, world)?;
-    for line in &wrong {
+    Ok(told(scenario, &format!("the power failed {runs} times"), &wrong, started))
+}
+
+/// Prints what was wrong, and the sum; whether nothing was.
+fn told(scenario: Scenario, did: &str, wrong: &[String], started: Instant) -> bool {
+    for line in wrong {
         println!("torture: {scenario:?}: {line}");
     }
     let took = started.elapsed().as_secs_f64();
-    println!("torture: {scenario:?}: the power failed {runs} times, {} wrong, {took:.0} s", wrong.len());
-    Ok(wrong.is_empty())
+    println!("torture: {scenario:?}: {did}, {} wrong, {took:.0} s", wrong.len());
+    wrong.is_empty()
 }
 
 fn program() -> anyhow::Result<PathBuf> {
@@ -109,13 +114,12 @@ fn torture(scenario: Scenario, world: &World, files: bool) -> anyhow::Result<boo
     ensure!(unknown.is_empty(), "xtask/src/torture/faults.rs knows nothing of {unknown:?}");
     let lines = lines(&calls, files);
     let (next, runs) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let (wrong, broken) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+    let wrong = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some((call, blow)) = lines.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let found = along(scenario, world, call, *blow, &runs);
-                    broken.fetch_or(!found.is_empty(), Ordering::Relaxed);
                     if let Ok(mut wrong) = wrong.lock() {
                         wrong.extend(found);
                     }
@@ -124,17 +128,8 @@ fn torture(scenario: Scenario, world: &World, files: bool) -> anyhow::Result<boo
         }
     });
     let wrong = wrong.into_inner().ok().context("a run panicked")?;
-    for line in &wrong {
-        println!("torture: {scenario:?}: {line}");
-    }
-    println!(
-        "torture: {scenario:?}: {} faults and kills at {} kinds of calls, {} wrong, {:.0} s",
-        runs.into_inner(),
-        calls.len(),
-        wrong.len(),
-        started.elapsed().as_secs_f64()
-    );
-    Ok(!broken.into_inner())
+    let did = format!("{} faults and kills at {} kinds of calls", runs.into_inner(), calls.len());
+    Ok(told(scenario, &did, &wrong, started))
 }
 
 /// Each kind of call with each thing that can happen at it.

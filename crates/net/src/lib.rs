@@ -12,6 +12,7 @@ pub mod connect;
 pub mod deadline;
 pub mod descriptors;
 mod first;
+pub mod hear;
 pub mod interfaces;
 pub mod limits;
 pub mod listen;

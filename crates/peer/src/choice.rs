@@ -126,16 +126,7 @@ mod tests {
     use super::*;
 
     fn source(port: u16, speaks: Speaks) -> Source {
-        Source {
-            host: "h".into(),
-            port,
-            speaks,
-            partial: false,
-            published: true,
-            tls: None,
-            private: None,
-            ticket: None,
-        }
+        Source::new("h", port, speaks)
     }
 
     fn variant(hash: Option<u8>, published: bool, sources: &[Source]) -> Variant {

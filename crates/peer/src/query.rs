@@ -264,14 +264,5 @@ fn record_of_v10(record: &OwnedRecord) -> RecordLine {
 }
 
 fn source_of_v10(record: &OwnedRecord) -> Source {
-    Source {
-        host: record.peer.host().to_owned(),
-        port: record.peer.port().get(),
-        speaks: Speaks::V1_0,
-        partial: false,
-        published: true,
-        tls: None,
-        private: None,
-        ticket: None,
-    }
+    Source::new(record.peer.host(), record.peer.port().get(), Speaks::V1_0)
 }

@@ -3,11 +3,8 @@
 //! The loop is that of the upload port, and so is the decoder: where two programs could read a request differently it is refused
 //! and the connection closes, so that no request can hide in another one.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
 use axum::body::{Body, HttpBody};
@@ -16,6 +13,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use net::accept::Incoming;
 use net::deadline::Deadline;
+use net::hear::{Heard, hear};
 use net::permits::Permit;
 use net::stop::{StopSignal, Stopped};
 use net::stream::Stream;
@@ -25,14 +23,10 @@ use proto::http::refusal::Refusal;
 use proto::http::request::{Method, Request};
 use proto::limits::{HTTP_IDLE, HTTP_TOGETHER, LINGER, WRITE_STALL};
 use proto::visibility::Requester;
-use tokio::io::ReadBuf;
 
 use crate::answer::{self, End};
 use crate::notice::Notice;
 use crate::site::Site;
-
-/// Bytes that are read at once; they lie on the stack.
-const READ: usize = 4096;
 
 /// Answers one connection until either side has had enough, or until `stop`: then the current answer is the last. One that asks
 /// for nothing more is closed after [`HTTP_IDLE`]. The connection is counted as long as this lasts.
@@ -81,14 +75,6 @@ struct Session {
     _permit: Permit,
 }
 
-/// What ended a wait.
-enum Event {
-    Bytes,
-    EndOfFile,
-    Wake,
-    Stop,
-}
-
 impl Session {
     /// `stopped`: one for the whole conversation, as to begin listening costs more than to be asked again.
     async fn converse(&mut self, mut stopped: Stopped<'_>) -> Over {
@@ -107,30 +93,17 @@ impl Session {
 
     async fn wait(&mut self, wake: Option<Instant>, stopped: &mut Stopped<'_>) -> Result<(), Over> {
         self.flush().await?;
-        match self.next_event(wake.unwrap_or(self.idle_until), stopped).await {
-            Event::Bytes => Ok(()),
-            Event::EndOfFile => {
+        self.deadline.set(wake.unwrap_or(self.idle_until));
+        let Self { stream, decoder, deadline, .. } = self;
+        match hear(stream, deadline, stopped, |bytes| decoder.push(bytes, Instant::now())).await {
+            Heard::Bytes => Ok(()),
+            Heard::EndOfFile => {
                 self.decoder.push_end_of_file();
                 Ok(())
             }
-            Event::Wake if wake.is_some() => Ok(()),
-            Event::Wake | Event::Stop => Err(Over),
+            Heard::Deadline if wake.is_some() => Ok(()),
+            Heard::Deadline | Heard::Stop => Err(Over),
         }
-    }
-
-    async fn next_event(&mut self, wake: Instant, stopped: &mut Stopped<'_>) -> Event {
-        let Self { stream, decoder, deadline, .. } = self;
-        deadline.set(wake);
-        poll_fn(|context| {
-            if Pin::new(&mut *stopped).poll(context).is_ready() {
-                return Poll::Ready(Event::Stop);
-            }
-            match read(stream, decoder, context) {
-                Poll::Pending => deadline.poll_passed(context).map(|()| Event::Wake),
-                ready => ready,
-            }
-        })
-        .await
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Over {
@@ -216,19 +189,5 @@ async fn next_data(body: &mut Body) -> Option<Bytes> {
         if let Ok(data) = body.frame().await?.ok()?.into_data() {
             return Some(data);
         }
-    }
-}
-
-/// A function of its own, so that the buffer lies on the stack and not in each task.
-fn read(stream: &mut Stream, decoder: &mut RequestDecoder, context: &mut Context<'_>) -> Poll<Event> {
-    let mut bytes = [0; READ];
-    let mut buffer = ReadBuf::new(&mut bytes);
-    match stream.poll_read(context, &mut buffer) {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-            decoder.push(buffer.filled(), Instant::now());
-            Poll::Ready(Event::Bytes)
-        }
-        Poll::Ready(_) => Poll::Ready(Event::EndOfFile),
     }
 }

@@ -142,16 +142,7 @@ mod tests {
     use super::*;
 
     fn record(name: Option<&str>, rfc: Option<u32>, title: Option<&str>) -> RecordLine {
-        let source = Source {
-            host: "h".into(),
-            port: 1,
-            speaks: Speaks::V1_1,
-            partial: false,
-            published: true,
-            tls: None,
-            private: None,
-            ticket: None,
-        };
+        let source = Source::new("h", 1, Speaks::V1_1);
         let (name, title) = (name.map(str::to_owned), title.map(str::to_owned));
         RecordLine { name, size: Some(2048), modified: None, hash: None, sha256: None, rfc, title, source }
     }

@@ -144,16 +144,7 @@ mod tests {
 
     #[test]
     fn a_change_is_one_line() {
-        let source = Source {
-            host: "::1".into(),
-            port: 5,
-            speaks: Speaks::V1_1,
-            partial: false,
-            published: false,
-            tls: None,
-            private: None,
-            ticket: None,
-        };
+        let source = Source { published: false, ..Source::new("::1", 5, Speaks::V1_1) };
         let record = RecordLine {
             name: Some("a\x1b/b".into()),
             size: Some(2048),

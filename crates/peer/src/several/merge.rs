@@ -140,16 +140,7 @@ mod tests {
     use super::*;
 
     fn source(port: u16) -> Source {
-        Source {
-            host: "h".into(),
-            port,
-            speaks: Speaks::V1_1,
-            partial: false,
-            published: true,
-            tls: None,
-            private: None,
-            ticket: None,
-        }
+        Source::new("h", port, Speaks::V1_1)
     }
 
     fn variant(hash: Option<u8>, published: bool, ports: &[u16]) -> Variant {

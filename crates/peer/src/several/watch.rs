@@ -194,16 +194,7 @@ mod tests {
             sha256: None,
             rfc: None,
             title: None,
-            source: Source {
-                host: "h".into(),
-                port: 1,
-                speaks: Speaks::V1_1,
-                partial: false,
-                published: true,
-                tls: None,
-                private: None,
-                ticket: None,
-            },
+            source: Source::new("h", 1, Speaks::V1_1),
         }
     }
 

@@ -3,16 +3,14 @@
 //! Answers to requests that came together leave together, as long as they are small. A body that cannot be sent as it was
 //! promised ends in a reset, never in a clean end.
 
-use std::future::poll_fn;
 use std::ops::Range;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use net::accept::Incoming;
 use net::body::SendFileError;
 use net::deadline::Deadline;
+use net::hear::{Heard, hear};
 use net::permits::Permit;
 use net::stop::{StopSignal, Stopped};
 use net::stream::Stream;
@@ -29,7 +27,6 @@ use proto::limits::{
     UPLOAD_TURN, UPLOAD_WAIT_MAX, WRITE_STALL,
 };
 use proto::value::digest::Digest;
-use tokio::io::ReadBuf;
 use tokio::task::spawn_blocking;
 
 use self::prepared::{AtOnce, Body, Piece, Prepared};
@@ -51,14 +48,6 @@ enum End {
     Orderly,
     /// Something is missing.
     Reset,
-}
-
-/// What ended a wait.
-enum Event {
-    Bytes,
-    Over,
-    Wake,
-    Stop,
 }
 
 /// How uploads are served.
@@ -173,30 +162,17 @@ impl Session<'_> {
     /// Sends what is to be sent, then waits for more to do.
     async fn wait(&mut self, wake: Option<Instant>, stopped: &mut Stopped<'_>) -> Result<(), End> {
         self.flush().await?;
-        match self.next_event(wake.unwrap_or(self.idle_until), stopped).await {
-            Event::Bytes => Ok(()),
-            Event::Over => {
+        self.deadline.set(wake.unwrap_or(self.idle_until));
+        let Self { stream, decoder, deadline, .. } = self;
+        match hear(stream, deadline, stopped, |bytes| decoder.push(bytes, Instant::now())).await {
+            Heard::Bytes => Ok(()),
+            Heard::EndOfFile => {
                 self.decoder.push_end_of_file();
                 Ok(())
             }
-            Event::Wake if wake.is_some() => Ok(()),
-            Event::Wake | Event::Stop => Err(End::Orderly),
+            Heard::Deadline if wake.is_some() => Ok(()),
+            Heard::Deadline | Heard::Stop => Err(End::Orderly),
         }
-    }
-
-    async fn next_event(&mut self, wake: Instant, stopped: &mut Stopped<'_>) -> Event {
-        let Self { stream, decoder, deadline, .. } = self;
-        deadline.set(wake);
-        poll_fn(|context| {
-            if Pin::new(&mut *stopped).poll(context).is_ready() {
-                return Poll::Ready(Event::Stop);
-            }
-            match read(stream, decoder, context) {
-                Poll::Pending => deadline.poll_passed(context).map(|()| Event::Wake),
-                ready => ready,
-            }
-        })
-        .await
     }
 
     async fn refuse(&mut self, refusal: Refusal) -> Result<(), End> {
@@ -400,19 +376,5 @@ impl Session<'_> {
 
     fn tell(&self, answer: HttpAnswer, cut: Option<SendFileError>) {
         self.uploads.observer.notice(Notice::Http { source: self.source, answer, cut });
-    }
-}
-
-/// A function of its own, so that the buffer lies on the stack and not in each task.
-fn read(stream: &mut Stream, decoder: &mut RequestDecoder, context: &mut Context<'_>) -> Poll<Event> {
-    let mut bytes = [0; 4096];
-    let mut buffer = ReadBuf::new(&mut bytes);
-    match stream.poll_read(context, &mut buffer) {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-            decoder.push(buffer.filled(), Instant::now());
-            Poll::Ready(Event::Bytes)
-        }
-        Poll::Ready(_) => Poll::Ready(Event::Over),
     }
 }

@@ -16,6 +16,9 @@ const WRITTEN: usize = 256 * 1024;
 /// Bytes of the pipe between socket and file.
 const PIPE: usize = 1024 * 1024;
 
+/// Seconds that a reader waits for its turn, where there is a queue: many large files take their time.
+const PATIENCE: u32 = 600;
+
 /// What becomes of the bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Bytes<'a> {
@@ -35,8 +38,9 @@ pub(super) fn receive(
 ) -> anyhow::Result<Duration> {
     let began = Instant::now();
     let mut stream = TcpStream::connect(server)?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
-    head(&mut stream)?;
+    let prefer = format!("Prefer: wait={PATIENCE}");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: bench\r\n{prefer}\r\nConnection: close\r\n\r\n")?;
+    while head(&mut stream)?.starts_with("HTTP/1.1 102 ") {}
     let came = match bytes {
         Bytes::Discarded => discard(&mut stream)?,
         Bytes::Written(path) => write(&mut stream, &File::create(path)?)?,
@@ -47,15 +51,18 @@ pub(super) fn receive(
     Ok(elapsed)
 }
 
-fn head(stream: &mut TcpStream) -> anyhow::Result<()> {
+/// One head; there are interim ones while somebody waits in a queue.
+fn head(stream: &mut TcpStream) -> anyhow::Result<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte).context("no whole head came")?;
         head.extend_from_slice(&byte);
     }
-    ensure!(head.starts_with(b"HTTP/1.1 200 "), "answered {:?}", String::from_utf8_lossy(&head));
-    Ok(())
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let is_one = ["HTTP/1.1 200 ", "HTTP/1.1 102 "].iter().any(|status| head.starts_with(status));
+    ensure!(is_one, "answered {head:?}");
+    Ok(head)
 }
 
 fn discard(stream: &mut TcpStream) -> anyhow::Result<u64> {

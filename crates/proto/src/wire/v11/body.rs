@@ -229,6 +229,12 @@ pub enum Speaks {
 }
 
 impl Source {
+    /// One that publishes all of the file, for everybody and in plain text.
+    pub fn new(host: impl Into<String>, port: u16, speaks: Speaks) -> Self {
+        let host = host.into();
+        Self { host, port, speaks, partial: false, published: true, tls: None, private: None, ticket: None }
+    }
+
     /// Where to reach it; `None` where the index sent what cannot be an address.
     pub fn peer(&self) -> Option<PeerAddr> {
         let host = Host::parse(self.host.as_bytes()).ok()?;
