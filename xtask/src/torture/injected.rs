@@ -50,7 +50,7 @@ pub(super) struct Outcome {
 impl Outcome {
     /// Whether it ended as a program may: with an exit code, or killed where it was to be killed, and without a panic.
     pub(super) fn fault(&self, blow: Blow) -> Option<String> {
-        if self.said.contains(IMPLAUSIBLE) {
+        if is_implausible(&self.said) {
             return None;
         }
         if ["internal error", "panicked at", "RUST_BACKTRACE"].iter().any(|words| self.said.contains(words)) {
@@ -65,9 +65,15 @@ impl Outcome {
 
 /// The number of SIGKILL; strace ends by the signal that ended the command.
 const KILLED: i32 = 9;
-/// What the runtime says when it cannot wake itself up: `write` to an eventfd fails with none of the errors that a file or a socket
-/// can have, and strace cannot tell them apart. Such a run is ended and counts as a kill.
-const IMPLAUSIBLE: &str = "failed to wake I/O driver";
+/// What the runtime says when it cannot wake itself up, or hear of a signal. It does both by what lies within the process, an eventfd and a
+/// pair of sockets: they fail with none of the errors that a file or a connection can have, and strace cannot tell them apart. Such a
+/// run is ended and counts as a kill.
+const IMPLAUSIBLE: [&str; 2] = ["failed to wake I/O driver", "Bad read on self-pipe"];
+
+fn is_implausible(said: &str) -> bool {
+    IMPLAUSIBLE.iter().any(|words| said.contains(words))
+}
+
 /// How often a command that runs is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 /// No command of a torture takes longer than this on any machine; what does hangs.
@@ -151,10 +157,10 @@ impl Injected {
 
     /// Waits for its end.
     pub(super) fn outcome(mut self) -> anyhow::Result<Outcome> {
-        if !self.wait_until(|said| said.contains(IMPLAUSIBLE))? {
+        if !self.wait_until(is_implausible)? {
             bail!("it hangs after having said: {}", self.said());
         }
-        if self.said().contains(IMPLAUSIBLE) {
+        if is_implausible(&self.said()) {
             self.end(Signal::KILL);
         }
         let status = self.strace.wait()?;
