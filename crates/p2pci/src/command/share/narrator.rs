@@ -1,7 +1,7 @@
 //! Tells what happens while something is shared, as far as it matters to whoever shares.
 
 use std::fmt::Display;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -73,7 +73,7 @@ impl Narrator {
                 let plural = if files == 1 { "" } else { "s" };
                 let mut line = format!("Registered {files} file{plural} with {}{refusals}", typed(index));
                 if !self.registered_before.swap(true, Ordering::Relaxed) {
-                    line = format!("{line}\n{}", elsewhere(&self.indexes));
+                    line.extend(elsewhere(&self.indexes).map(|elsewhere| format!("\n{elsewhere}")));
                 }
                 let object = json!({"type": "registered", "files": files, "refused": refused, "server": index.to_string()});
                 self.result(line, object);
@@ -154,19 +154,24 @@ impl Observer for Narrator {
     }
 }
 
-/// The line to type on another machine. A name for this machine itself means nothing there: an address of ours does.
-fn elsewhere(indexes: &Indexes) -> String {
-    let server = indexes.iter().map(from_elsewhere).collect::<Vec<_>>().join(",");
-    format!("Elsewhere:  p2pci list --server {server}  |  p2pci get NAME --server {server}")
+/// How long one of our own addresses may take to say whether the index listens there too; the system knows at once.
+const OWN_ADDRESS: Duration = Duration::from_millis(100);
+
+/// The line to type on another machine, where an index can be reached from one.
+fn elsewhere(indexes: &Indexes) -> Option<String> {
+    let servers: Vec<String> = indexes.iter().filter_map(from_elsewhere).collect();
+    let server = servers.join(",");
+    let line = format!("Elsewhere:  p2pci list --server {server}  |  p2pci get NAME --server {server}");
+    (!servers.is_empty()).then_some(line)
 }
 
-fn from_elsewhere(index: &IndexAddr) -> String {
+/// A name for this machine itself means nothing on another one: an address of ours does, if the index listens there too.
+fn from_elsewhere(index: &IndexAddr) -> Option<String> {
     let here = index.host == "localhost" || index.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    let host = match here {
-        true => net::interfaces::reachable_addresses()
-            .first()
-            .map_or_else(|| index.host.clone(), ToString::to_string),
-        false => index.host.clone(),
-    };
-    typed(&IndexAddr { host, ..index.clone() })
+    if !here {
+        return Some(typed(index));
+    }
+    let listens = |address: &IpAddr| TcpStream::connect_timeout(&(*address, index.port).into(), OWN_ADDRESS).is_ok();
+    let host = net::interfaces::reachable_addresses().into_iter().find(listens)?.to_string();
+    Some(typed(&IndexAddr { host, ..index.clone() }))
 }
