@@ -171,7 +171,8 @@ fn from_elsewhere(index: &IndexAddr) -> Option<String> {
     if !here {
         return Some(typed(index));
     }
-    let listens = |address: &IpAddr| TcpStream::connect_timeout(&(*address, index.port).into(), OWN_ADDRESS).is_ok();
+    let listens =
+        |address: &IpAddr| TcpStream::connect_timeout(&(*address, index.port).into(), OWN_ADDRESS).is_ok();
     let host = net::interfaces::reachable_addresses().into_iter().find(listens)?.to_string();
     Some(typed(&IndexAddr { host, ..index.clone() }))
 }
