@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use proto::escape;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -75,6 +76,11 @@ impl Out {
     /// A JSON object as it stands on a line.
     pub fn json_line(self, object: &Value) -> impl Display {
         json_line::JsonLine(object)
+    }
+
+    /// The same of one whose fields stand in order already: `type` first, the rest by name.
+    pub fn json_line_of(self, object: impl Serialize) -> impl Display {
+        json_line::Ordered(object)
     }
 
     /// Bytes from the network, line ends kept, every other control character escaped.

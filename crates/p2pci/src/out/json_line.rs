@@ -6,6 +6,7 @@
 use std::fmt;
 
 use proto::escape::is_unsafe;
+use serde::Serialize;
 use serde_json::Value;
 
 /// Fields that stand first, because they say what the others mean; the rest follows by name.
@@ -28,8 +29,20 @@ impl fmt::Display for JsonLine<'_> {
     }
 }
 
+/// An object whose fields stand in the order in which they are to be shown, for what happens too often to be sorted.
+pub(super) struct Ordered<T>(pub(super) T);
+
+impl<T: Serialize> fmt::Display for Ordered<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_safe(f, &serde_json::to_string(&self.0).map_err(|_| fmt::Error)?)
+    }
+}
+
 /// Outside of its strings JSON is ASCII, so whatever is escaped here lies within one.
 fn write_safe(f: &mut fmt::Formatter<'_>, json: &str) -> fmt::Result {
+    if json.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        return f.write_str(json);
+    }
     for c in json.chars() {
         match is_unsafe(c) {
             true => write!(f, "\\u{:04x}", u32::from(c))?,
@@ -51,6 +64,7 @@ mod tests {
         let line = JsonLine(&object).to_string();
         assert!(line.chars().all(|c| !is_unsafe(c)), "{line}");
         assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), object);
+        assert_eq!(Ordered(["\u{1b}\u{202e}", "ü"]).to_string(), r#"["\u001b\u202e","ü"]"#);
     }
 
     #[test]

@@ -38,6 +38,7 @@ use crate::notice::{HttpAnswer, Notice, Observer};
 use crate::shares::KeptOpen;
 
 mod prepared;
+mod spare;
 
 /// Seconds after which somebody who found no place is told to come back: not all at the same time.
 const RETRY_AFTER: Range<u64> = 2..10;
@@ -188,6 +189,9 @@ impl Session<'_> {
     }
 
     async fn answer(&mut self, request: Request) -> Result<(), End> {
+        if self.out.capacity() == 0 {
+            self.out = spare::take();
+        }
         let frame =
             Frame { date: SystemTime::now(), keep_alive: request.keep_alive && !self.stop.is_stopped() };
         let uploads = self.uploads;
@@ -358,6 +362,7 @@ impl Session<'_> {
         }
         let out = std::mem::take(&mut self.out);
         let written = self.limit.write_all(&mut self.stream, &out, WRITE_STALL).await;
+        spare::keep(out);
         let mut answered = std::mem::take(&mut self.answered).into_iter();
         match written {
             Ok(()) => {

@@ -8,6 +8,8 @@ pub use multipart::Multipart;
 
 use crate::access::ticket::Invalid;
 
+use std::fmt::{self, Display};
+use std::io::Write as _;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
@@ -157,11 +159,11 @@ impl Plan {
         }
         begin(self.status, frame, out);
         if let Some(tag) = entity.tag {
-            line(out, "ETag", &tag.to_string());
+            line(out, "ETag", tag);
         }
         if let Some(modified) = entity.modified {
             // Never later than now (RFC 9110, section 8.8.2.1).
-            line(out, "Last-Modified", &date(modified.min(frame.date)).to_string());
+            line(out, "Last-Modified", date(modified.min(frame.date)));
         }
         if self.status != Status::NotModified {
             self.describe(entity, out);
@@ -172,24 +174,24 @@ impl Plan {
     fn describe(&self, entity: &Entity<'_>, out: &mut Vec<u8>) {
         match &self.extent {
             Extent::Bytes(Range { start, end }) => {
-                line(out, "Content-Length", &end.saturating_sub(*start).to_string());
+                line(out, "Content-Length", end.saturating_sub(*start));
                 if self.status == Status::PartialContent {
                     let last = end.saturating_sub(1);
-                    line(out, "Content-Range", &format!("bytes {start}-{last}/{}", entity.size));
+                    line(out, "Content-Range", format_args!("bytes {start}-{last}/{}", entity.size));
                 }
                 line(out, "Content-Type", entity.media);
             }
             Extent::Parts(parts) => {
-                line(out, "Content-Length", &parts.len().to_string());
-                line(out, "Content-Type", &parts.media());
+                line(out, "Content-Length", parts.len());
+                line(out, "Content-Type", parts.media());
             }
         }
         line(out, "Accept-Ranges", "bytes");
         if let Some(sha256) = entity.sha256 {
             // RFC 9530: of the whole file, whatever part of it is sent.
-            line(out, "Repr-Digest", &format!("sha-256=:{}:", sha256.base64()));
+            line(out, "Repr-Digest", format_args!("sha-256=:{}:", sha256.base64()));
         }
-        line(out, "Content-Disposition", &disposition::attachment(entity.leaf));
+        line(out, "Content-Disposition", disposition::attachment(entity.leaf));
         harmless(out);
     }
 }
@@ -204,7 +206,7 @@ pub fn write_refusal(refusal: Refusal, date: SystemTime, out: &mut Vec<u8>) {
 
 /// Appends an interim answer (RFC 9110, section 15.2): the turn has not come yet, and this is the place in the queue, from 1.
 pub fn write_place(place: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("HTTP/1.1 102 Processing\r\nQueue-Place: {place}\r\n\r\n").as_bytes());
+    put(out, format_args!("HTTP/1.1 102 Processing\r\nQueue-Place: {place}\r\n\r\n"));
 }
 
 /// Appends a failure, whole.
@@ -234,7 +236,7 @@ impl Failure {
 /// Appends a page for people, under a policy of its own.
 pub(super) fn page(html: &str, policy: &str, method: Method, frame: Frame, out: &mut Vec<u8>) {
     begin(Status::Ok, frame, out);
-    line(out, "Content-Length", &html.len().to_string());
+    line(out, "Content-Length", html.len());
     line(out, "Content-Type", "text/html; charset=utf-8");
     line(out, "Cache-Control", "no-store");
     line(out, "Referrer-Policy", "no-referrer");
@@ -249,7 +251,7 @@ pub(super) fn page(html: &str, policy: &str, method: Method, frame: Frame, out: 
 /// `more`: further header lines with their ends.
 fn write_text(status: Status, text: &str, method: Method, more: &str, frame: Frame, out: &mut Vec<u8>) {
     begin(status, frame, out);
-    line(out, "Content-Length", &text.len().saturating_add(1).to_string());
+    line(out, "Content-Length", text.len().saturating_add(1));
     line(out, "Content-Type", "text/plain; charset=utf-8");
     out.extend_from_slice(more.as_bytes());
     harmless(out);
@@ -261,8 +263,8 @@ fn write_text(status: Status, text: &str, method: Method, more: &str, frame: Fra
 }
 
 fn begin(status: Status, frame: Frame, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", status.code(), status.phrase()).as_bytes());
-    line(out, "Date", &date(frame.date).to_string());
+    put(out, format_args!("HTTP/1.1 {} {}\r\n", status.code(), status.phrase()));
+    line(out, "Date", date(frame.date));
     if !frame.keep_alive {
         line(out, "Connection", "close");
     }
@@ -274,10 +276,13 @@ fn harmless(out: &mut Vec<u8>) {
     line(out, "Content-Security-Policy", "sandbox; default-src 'none'");
 }
 
-fn line(out: &mut Vec<u8>, name: &str, value: &str) {
-    for part in [name, ": ", value, "\r\n"] {
-        out.extend_from_slice(part.as_bytes());
-    }
+fn line(out: &mut Vec<u8>, name: &str, value: impl Display) {
+    put(out, format_args!("{name}: {value}\r\n"));
+}
+
+fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    // Writing to memory cannot fail.
+    let _ = out.write_fmt(text);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Tells what happens while something is shared, as far as it matters to whoever shares.
 
 use std::fmt::Display;
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use peer::link::IndexAddr;
 use peer::notice::{LinkNotice, Notice, Observer, ShareNotice, UploadOutcome};
 use proto::escape;
 use proto::http::status::Status;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::out::Out;
@@ -23,7 +24,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Whoever shares hears of the index, of uploads and of files that cannot be shared.
 pub(super) struct Narrator {
-    json: bool,
+    out: Out,
     writer: Arc<Writer>,
     indexes: Indexes,
     /// The one that it hears of.
@@ -31,10 +32,22 @@ pub(super) struct Narrator {
     registered_before: Arc<AtomicBool>,
 }
 
+/// A file, or a part of it, was taken from us. The fields are in the order in which they are shown.
+#[derive(Serialize)]
+struct Uploaded {
+    r#type: &'static str,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    to: SocketAddr,
+}
+
 impl Narrator {
     pub(super) fn new(out: Out, indexes: Indexes) -> Self {
         Self {
-            json: out.is_json(),
+            out,
             writer: Arc::new(Writer::start(out)),
             index: indexes.first().clone(),
             indexes,
@@ -44,10 +57,10 @@ impl Narrator {
 
     /// Who hears of another index and tells it in the same place.
     pub(super) fn of(&self, index: &IndexAddr) -> Arc<dyn Observer> {
-        let Self { json, writer, registered_before, indexes, .. } = self;
+        let Self { out, writer, registered_before, indexes, .. } = self;
         let (writer, registered_before) = (Arc::clone(writer), Arc::clone(registered_before));
         let (indexes, index) = (indexes.clone(), index.clone());
-        Arc::new(Self { json: *json, writer, indexes, index, registered_before })
+        Arc::new(Self { out: *out, writer, indexes, index, registered_before })
     }
 
     /// Waits until everything is written, but not for a reader who does not read.
@@ -57,8 +70,15 @@ impl Narrator {
 
     /// A line for people, or the object that says the same. What a reader is too slow for is left out.
     fn result(&self, line: impl Display, object: Value) {
-        let line = if self.json { Line::Object(object) } else { Line::Text(line.to_string()) };
+        let line = if self.out.is_json() { Line::Object(object) } else { Line::Text(line.to_string()) };
         self.writer.write(line);
+    }
+
+    /// The same for what happens tens of thousands of times a second.
+    fn frequent(&self, line: impl Display, object: impl FnOnce() -> Uploaded) {
+        let line =
+            if self.out.is_json() { self.out.json_line_of(object()).to_string() } else { line.to_string() };
+        self.writer.write(Line::Text(line));
     }
 
     fn note(&self, line: impl Display) {
@@ -120,21 +140,36 @@ impl Narrator {
 
     fn upload(&self, notice: Notice) {
         match notice {
-            Notice::Upload { source, number, length, outcome: UploadOutcome::Done } => self.result(
-                format_args!("{source} took RFC {number}, {length} bytes"),
-                json!({"type": "uploaded", "number": number.get(), "bytes": length, "to": source}),
-            ),
+            Notice::Upload { source, number, length, outcome: UploadOutcome::Done } => {
+                self.frequent(format_args!("{source} took RFC {number}, {length} bytes"), || Uploaded {
+                    r#type: "uploaded",
+                    bytes: length,
+                    number: Some(number.get()),
+                    target: None,
+                    to: source,
+                });
+            }
             Notice::Upload { source, number, outcome: UploadOutcome::Cut(error), .. } => {
                 self.note(format_args!("p2pci: the upload of RFC {number} to {source} was cut: {error}"));
             }
             // A verified download is hundreds of ranges: a line for each would hide everything else.
-            Notice::Http { answer, cut: None, .. } if answer.status == Status::PartialContent && !self.json => {}
-            Notice::Http { source, answer, cut: None } if answer.length > 0 => self.result(
+            Notice::Http { answer, cut: None, .. }
+                if answer.status == Status::PartialContent && !self.out.is_json() => {}
+            Notice::Http { source, answer, cut: None } if answer.length > 0 => self.frequent(
                 format_args!("{source} took {}, {} bytes", answer.target, answer.length),
-                json!({"type": "uploaded", "target": answer.target.to_string(), "bytes": answer.length, "to": source}),
+                || Uploaded {
+                    r#type: "uploaded",
+                    bytes: answer.length,
+                    number: None,
+                    target: Some(answer.target.to_string()),
+                    to: source,
+                },
             ),
             Notice::Http { source, answer, cut: Some(error) } => {
-                self.note(format_args!("p2pci: the upload of {} to {source} was cut: {error}", answer.target));
+                self.note(format_args!(
+                    "p2pci: the upload of {} to {source} was cut: {error}",
+                    answer.target
+                ));
             }
             Notice::Accept(AcceptNotice::Trouble(error)) => {
                 self.note(format_args!("p2pci: cannot accept connections at the moment: {error}"));
