@@ -81,7 +81,7 @@ function item(row, variant, source) {
 // Straight from a peer, which has one content under its name.
 function address(row, variant, source) {
   const path = variant.name ? `file/${variant.name.split("/").map(encodeURIComponent).join("/")}` : `rfc/${variant.rfc ?? row.rfc}`;
-  return `http://${host(source.host)}:${source.port}/${path}`;
+  return `${source.tls ? "https" : "http"}://${host(source.host)}:${source.port}/${path}`;
 }
 
 const host = (name) => (name.includes(":") ? `[${name}]` : name);

@@ -18,6 +18,7 @@ use axum::{Json, Router};
 use peer::notice::{HttpAnswer, LinkNotice, Notice, UploadOutcome};
 use peer::shares::ShareTable;
 use peer::traffic::Traffic;
+use proto::value::digest::Digest;
 use proto::value::number::Port;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
@@ -33,8 +34,19 @@ pub struct Own {
     /// Requests that the upload port answered.
     answered: AtomicU64,
     links: Mutex<Vec<Link>>,
-    uploads: OnceLock<(Option<IpAddr>, Port)>,
+    uploads: OnceLock<UploadPort>,
     since: Instant,
+}
+
+/// Where a peer serves what it shares.
+#[derive(Debug, Clone)]
+pub struct UploadPort {
+    /// `None`, or an unspecified one: on every address of this machine.
+    pub address: Option<IpAddr>,
+    /// The port.
+    pub port: Port,
+    /// That of its public key, if it speaks TLS there.
+    pub fingerprint: Option<Digest>,
 }
 
 /// An index, and how it stands with it.
@@ -62,10 +74,10 @@ impl Own {
         }
     }
 
-    /// Uploads are served there, where no address is named on every one of this machine; files are without a link to them before.
-    pub fn set_uploads(&self, address: Option<IpAddr>, port: Port) {
+    /// Uploads are served there; files are without a link to them before.
+    pub fn set_uploads(&self, uploads: UploadPort) {
         // It is said once.
-        let _ = self.uploads.set((address.filter(|address| !address.is_unspecified()), port));
+        let _ = self.uploads.set(uploads);
     }
 
     /// An index at which it registers.

@@ -15,6 +15,7 @@ use peer::traffic::Traffic;
 use peer::upload::http::Manners;
 use proto::escape;
 use serde_json::{Map, Value, json};
+use web::own::UploadPort;
 
 use self::narrator::Narrator;
 use self::page::Page;
@@ -63,9 +64,11 @@ pub async fn run(mut args: Share, out: Out) -> Result<(), Failure> {
     // Before the first line: whoever has read it may stop us.
     let end = signals::interrupted();
     let url = page.as_ref().map(Page::url);
-    show_published(&args, &published, uploader.port.get(), url.as_deref(), out);
+    let (address, port) = (args.uploads.upload_listen, uploader.port);
+    let uploads = UploadPort { address, port, fingerprint: uploader.fingerprint };
+    show_published(&args, &published, &uploads, url.as_deref(), out);
     if let Some(page) = page {
-        tokio::spawn(page.serve((args.uploads.upload_listen, uploader.port), uploader.stop_signal()));
+        tokio::spawn(page.serve(uploads, uploader.stop_signal()));
     }
 
     let config = RegistrarConfig {
@@ -114,8 +117,9 @@ fn refused(error: &PublishError) -> Failure {
     Failure::new(code, error.to_string())
 }
 
-fn show_published(args: &Share, published: &Published, port: u16, url: Option<&str>, out: Out) {
+fn show_published(args: &Share, published: &Published, uploads: &UploadPort, url: Option<&str>, out: Out) {
     let Published { files, bytes, skipped } = published;
+    let port = uploads.port.get();
     let paths: Vec<String> = args.paths.iter().map(|path| path.display().to_string()).collect();
     let plural = if *files == 1 { "" } else { "s" };
     let mut line = format!(
@@ -130,6 +134,9 @@ fn show_published(args: &Share, published: &Published, port: u16, url: Option<&s
     // Without --host it is the address towards the index, which is known only once there is a connection.
     if let Some(host) = &args.uploads.host {
         object["host"] = host.as_str().into();
+    }
+    if let Some(fingerprint) = &uploads.fingerprint {
+        object["fingerprint"] = fingerprint.to_string().into();
     }
     if let Some(url) = url {
         line.push_str(&format!("\nThis peer's page: {url}"));

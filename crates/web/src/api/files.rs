@@ -301,8 +301,9 @@ impl Variant {
 
 impl Source {
     /// Somebody who has all of it, and serves it over HTTP.
-    pub(crate) fn whole(host: String, port: u16, published: bool) -> Self {
-        Self { host, port, tls: None, http: true, partial: false, published }
+    pub(crate) fn whole(host: String, port: u16, published: bool, fingerprint: Option<&Digest>) -> Self {
+        let tls = fingerprint.map(Digest::to_string);
+        Self { host, port, tls, http: true, partial: false, published }
     }
 }
 

@@ -9,7 +9,7 @@ use peer::shares::SharedFile;
 use proto::visibility::Requester;
 use tokio::task::spawn_blocking;
 
-use super::Own;
+use super::{Own, UploadPort};
 use crate::api::error::{Refusal, Refused};
 use crate::api::files::{Asked, File, Files, Source, Variant, Variants, Wanted, key_of_file};
 use crate::api::page::page_size;
@@ -58,9 +58,10 @@ pub(super) async fn file(
     let Query(wanted) = wanted?;
     let found = own.shares.about(&wanted.target()?);
     let found = found.ok_or_else(|| Refused::not_found("this peer does not share it"))?;
-    let source = own.uploads.get().map(|(address, port)| {
+    let source = own.uploads.get().map(|UploadPort { address, port, fingerprint }| {
         // Whoever reads this reached us at that address.
-        Source::whole(address.unwrap_or(requester.reached).to_string(), port.get(), !found.copied)
+        let address = address.filter(|address| !address.is_unspecified()).unwrap_or(requester.reached);
+        Source::whole(address.to_string(), port.get(), !found.copied, fingerprint.as_ref())
     });
     Ok(Json(Variants::one(Variant::of_shared(found, source))))
 }

@@ -46,7 +46,7 @@ pub(super) async fn status(State(own): State<Arc<Own>>) -> Json<Status> {
         kind: "peer",
         version: env!("CARGO_PKG_VERSION"),
         indexes: own.links().clone(),
-        upload_port: own.uploads.get().map(|(_, port)| port.get()),
+        upload_port: own.uploads.get().map(|uploads| uploads.port.get()),
         files: own.shares.len(),
         peers: own.traffic.connected(),
         requests: own.answered.load(Ordering::Relaxed),

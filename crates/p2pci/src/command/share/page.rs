@@ -1,6 +1,6 @@
 //! The page of `share --web`: a port of its own, for whoever runs this peer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +16,8 @@ use peer::traffic::Traffic;
 use proto::http::host::OwnNames;
 use proto::limits::{CONNECTIONS_PER_ADDRESS, PAGE_CONNECTIONS_MAX};
 use proto::tongue::Tongue;
-use proto::value::number::Port;
 use web::notice::Unheard;
-use web::own::Own;
+use web::own::{Own, UploadPort};
 use web::site::Site;
 
 use crate::exit::{Code, Failure};
@@ -67,9 +66,9 @@ impl Page {
     }
 
     /// Serves it until `stop`, beside uploads there.
-    pub(super) async fn serve(self, uploads: (Option<IpAddr>, Port), stop: StopSignal) {
+    pub(super) async fn serve(self, uploads: UploadPort, stop: StopSignal) {
         let Self { listeners, own } = self;
-        own.set_uploads(uploads.0, uploads.1);
+        own.set_uploads(uploads);
         let name = host_name();
         let site = Site::of_peer(OwnNames::new(name.as_deref()), own, Arc::new(Unheard));
         let policy = Policy {

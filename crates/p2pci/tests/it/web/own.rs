@@ -25,8 +25,12 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn share(index: &Index, folder: &tempfile::TempDir) -> (Sharer, u16) {
+    share_with(index, folder, &[])
+}
+
+fn share_with(index: &Index, folder: &tempfile::TempDir, more: &[&str]) -> (Sharer, u16) {
     let flags = ["--as", "lab", "--upload-listen", "127.0.0.1", "--web"];
-    let sharer = Sharer::with(folder.path(), &index.address(), &flags);
+    let sharer = Sharer::with(folder.path(), &index.address(), &[&flags, more].concat());
     let page = sharer.sharing()["page"].as_str().expect("the page's address").to_owned();
     let port = page.strip_prefix("http://127.0.0.1:").expect("loopback and no other").trim_end_matches('/');
     let port = port.parse().unwrap();
@@ -94,6 +98,16 @@ fn a_peer_tells_what_it_shares_and_who_takes_it() {
     wait_for(PATIENCE, "the loss of the index", || {
         get(port, "/api/v1/status")["indexes"][0]["registered"].is_null().then_some(())
     });
+}
+
+#[test]
+fn the_page_of_a_peer_that_speaks_tls_names_its_key() {
+    let (index, folder, keys) = (Index::start(), folder(), tempfile::tempdir().unwrap());
+    let (sharer, port) = share_with(&index, &folder, &["--tls", "--tls-dir", keys.path().to_str().unwrap()]);
+    let file = get(port, "/api/v1/file?name=lab/notes.txt");
+    let named =
+        file["variants"][0]["sources"][0]["tls"].as_str().expect("the fingerprint of its key").to_owned();
+    assert_eq!(json!(named), sharer.sharing()["fingerprint"]);
 }
 
 #[test]
