@@ -18,9 +18,28 @@ const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "
 const faults = [];
 let page;
 
+// In the page, before its own scripts: each event is heard so many times, spread over a quarter of a second. The revision grows with
+// each, so that the page has something new to do.
+function faster(speed) {
+  window.framesHeard = 0;
+  window.EventSource = class extends EventSource {
+    set onmessage(hear) {
+      super.onmessage = ({ data }) => {
+        const frame = JSON.parse(data);
+        for (let turn = 0; turn < speed; turn += 1) {
+          setTimeout(() => {
+            window.framesHeard += 1;
+            hear(new MessageEvent("message", { data: JSON.stringify({ ...frame, revision: frame.revision * speed + turn }) }));
+          }, (250 * turn) / speed);
+        }
+      };
+    }
+  };
+}
+
 const commands = {
   // A fresh page in a profile of its own.
-  async open({ url, width = 1280, height = 800, dark = false, phone = false }) {
+  async open({ url, width = 1280, height = 800, dark = false, phone = false, speed = 1 }) {
     await page?.context().close();
     const context = await browser.newContext({
       viewport: { width, height }, colorScheme: dark ? "dark" : "light", acceptDownloads: true, bypassCSP: false,
@@ -36,6 +55,7 @@ const commands = {
     page.on("request", (request) => {
       if (new URL(request.url()).host !== host && !request.isNavigationRequest()) faults.push(`asked elsewhere: ${request.url()}`);
     });
+    if (speed > 1) await page.addInitScript(faster, speed);
     await page.goto(url);
   },
   text: ({ selector }) => page.locator(selector).first().innerText(),
@@ -87,6 +107,15 @@ const commands = {
       before = after;
     }
     return times.sort((one, other) => one - other);
+  },
+  // Bytes that the page's scripts hold when what nobody can reach any more is gone.
+  async heap() {
+    const session = await page.context().newCDPSession(page);
+    await session.send("HeapProfiler.enable");
+    await session.send("HeapProfiler.collectGarbage");
+    const { usedSize } = await session.send("Runtime.getHeapUsage");
+    await session.detach();
+    return usedSize;
   },
   faults: async () => faults,
 };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 use crate::world::v11::{add_lines, file};
@@ -29,11 +30,11 @@ fn index(flags: &[&str]) -> Index {
     }
 }
 
-/// A peer that has registered [`FILES`] files.
-fn large_peer(index: &Index) -> Raw {
+/// A peer that has registered [`FILES`] files beneath a folder of its own.
+fn large_peer(index: &Index, folder: &str) -> Raw {
     let mut peer = index.raw();
     for batch in 0..FILES / 1000 {
-        let name = |number: usize| format!("datasets/part {:03}/picture {number:06}.jpg", number / 500);
+        let name = |number: usize| format!("{folder}/part {:03}/picture {number:06}.jpg", number / 500);
         let lines: Vec<String> = (batch * 1000..(batch + 1) * 1000)
             .map(|number| file(&name(number), number as u64 * 977).to_string())
             .collect();
@@ -55,7 +56,7 @@ fn cpu(id: u32) -> f64 {
 fn frames_while_a_hundred_thousand_rows_scroll() {
     let Some(mut browser) = Browser::start("frames_while_a_hundred_thousand_rows_scroll") else { return };
     let index = index(&["--quiet"]);
-    let _peer = large_peer(&index);
+    let _peer = large_peer(&index, "datasets");
     let url = format!("http://{}/", index.address());
     browser.open(&url, &json!({}));
     let began = Instant::now();
@@ -128,11 +129,96 @@ fn five_hundred_viewers_and_a_thousand_changes_a_second() {
     viewers.into_iter().for_each(|(_, reader)| reader.join().unwrap());
 }
 
+/// How often each frame is heard in one measurement of memory: an hour's events in three minutes.
+const SPEED: u32 = 20;
+
+#[test]
+#[ignore = "a measurement"]
+fn memory_over_an_hours_events_at_twenty_times_the_speed() {
+    let Some(mut browser) = Browser::start("memory_over_an_hours_events_at_twenty_times_the_speed") else {
+        return;
+    };
+    let index = index(&["--quiet"]);
+    let _peer = large_peer(&index, "datasets");
+    browser.open(&format!("http://{}/", index.address()), &json!({"speed": SPEED}));
+    browser.wait("#count", "100,000 files");
+    let over = Arc::new(AtomicBool::new(false));
+    let busy = {
+        let (over, port) = (Arc::clone(&over), index.port());
+        std::thread::spawn(move || {
+            for number in 1.. {
+                if over.load(Ordering::Relaxed) {
+                    return;
+                }
+                // Somebody comes, adds a file, and leaves: all that a frame can tell.
+                let mut peer = Raw::connect(port);
+                peer.ask_whole(&format!(
+                    "ADD RFC {number} P2P-CI/1.0\r\nHost: localhost\r\nPort: 5000\r\nTitle: T{number}\r\n\r\n"
+                ));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        })
+    };
+    let mut heap = || browser.run("heap", &json!({})).as_f64().unwrap() / 1_048_576.0;
+    let began = Instant::now();
+    let length = Duration::from_secs(3600) / SPEED;
+    while began.elapsed() < length {
+        println!("after {:3.0} s: {:.2} MiB of heap", began.elapsed().as_secs_f64(), heap());
+        std::thread::sleep(length / 12);
+    }
+    println!("after {:3.0} s: {:.2} MiB of heap", began.elapsed().as_secs_f64(), heap());
+    over.store(true, Ordering::Relaxed);
+    busy.join().unwrap();
+    println!("frames heard: {}", browser.evaluate("window.framesHeard"));
+    browser.inspect("after-an-hour");
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn two_thousand_ask_for_streams() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+    let mut index = index(&["--max-per-address", "3000", "--quiet"]);
+    let id = index.process().id();
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    };
+    let before = resident();
+    let mut viewers: Vec<Raw> = (0..2000).map(|_| index.raw()).collect();
+    viewers
+        .iter_mut()
+        .for_each(|viewer| viewer.send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    let starts = |viewer: &mut Raw| viewer.segment_within(PATIENCE).expect("an answer");
+    let first: Vec<Vec<u8>> = viewers.iter_mut().map(starts).collect();
+    let with = |status: &str| first.iter().filter(|answer| answer.starts_with(status.as_bytes())).count();
+    println!("of 2,000: {} live, {} refused", with("HTTP/1.1 200 "), with("HTTP/1.1 503 "));
+    println!("anonymous memory: {before:.1} MiB before, {:.1} MiB with all of them", resident());
+    // From here on nobody reads.
+    let began = Instant::now();
+    let mut peer = index.raw();
+    let streams = || {
+        let metrics = String::from_utf8(http_get(index.port(), "/metrics").body).unwrap();
+        metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("p2pci_event_streams ")?.parse::<u32>().ok())
+            .unwrap()
+    };
+    let mut most = 0.0_f64;
+    while streams() > 0 && began.elapsed() < Duration::from_secs(900) {
+        peer.ask_whole("ADD RFC 1 P2P-CI/1.0\r\nHost: localhost\r\nPort: 5000\r\nTitle: T\r\n\r\n");
+        most = most.max(resident());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    println!("nobody reads: {} left after {:?}, {most:.1} MiB at most", streams(), began.elapsed());
+}
+
 #[test]
 #[ignore = "a measurement"]
 fn metrics_with_many_records() {
-    let index = index(&["--quiet"]);
-    let _peers: Vec<Raw> = (0..10).map(|_| large_peer(&index)).collect();
+    let index = index(&["--quiet", "--no-search"]);
+    let _peers: Vec<Raw> = (0..100).map(|peer| large_peer(&index, &format!("set {peer}"))).collect();
     let mut times: Vec<Duration> = (0..101)
         .map(|_| {
             let began = Instant::now();
