@@ -363,7 +363,7 @@ pub struct Get {
     #[arg(long, value_name = "HEX", env = "P2PCI_SHA256")]
     pub sha256: Option<crate::sha256::Sha256Digest>,
     /// Ask this peer, not the index: for a number or a hash
-    #[arg(long, value_name = "HOST:PORT", env = "P2PCI_FROM")]
+    #[arg(long, value_name = "[tls://]HOST:PORT[#FINGERPRINT]", env = "P2PCI_FROM")]
     pub from: Option<crate::settings::From>,
     /// Replace a file of another content
     #[arg(long, env = "P2PCI_FORCE")]

@@ -13,7 +13,7 @@ use proto::access::groups::Groups;
 use proto::access::tokens::is_group;
 use proto::limits::{INDEX_PORT, INDEXES_MAX, SEARCH_FOUND_MAX};
 use proto::value::digest::Digest;
-use proto::value::host::{Host, PeerAddr};
+use proto::value::host::{Host, PeerAddr, Terms};
 use proto::value::number::Port;
 
 use crate::cli::Limits;
@@ -21,24 +21,22 @@ use crate::cli::Limits;
 /// Where the index is: `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT`; in TLS with `tls://` before it, and `#FINGERPRINT` behind it
 /// where no authority vouches for it.
 pub fn index_addr(text: &str) -> Result<IndexAddr, String> {
-    let (place, tls) = match text.strip_prefix("tls://") {
-        None => (text, None),
-        Some(rest) => {
-            let (place, fingerprint) =
-                rest.split_once('#').map_or((rest, None), |(place, hex)| (place, Some(hex)));
-            let fingerprint = fingerprint.map(|hex| {
-                Digest::parse(hex.as_bytes())
-                    .ok_or("what is behind the # is no fingerprint of 64 hexadecimal digits")
-            });
-            (place, Some(fingerprint.transpose()?))
-        }
-    };
+    let (place, tls) = split_tls(text)?;
     let (host, port) = split_port(place)?;
     let tls = tls.map(|fingerprint| Box::new(Tls { name: host.to_owned(), fingerprint, connector: None }));
     match host {
         "" => Err("the host is missing; write HOST or HOST:PORT".to_owned()),
         host => Ok(IndexAddr { host: host.to_owned(), port: port.unwrap_or(INDEX_PORT), tls, token: None }),
     }
+}
+
+/// What stands between `tls://` and `#FINGERPRINT`, and for TLS the fingerprint, if there is one.
+fn split_tls(text: &str) -> Result<(&str, Option<Option<Digest>>), String> {
+    let Some(rest) = text.strip_prefix("tls://") else { return Ok((text, None)) };
+    let Some((place, hex)) = rest.split_once('#') else { return Ok((rest, Some(None))) };
+    let fingerprint = Digest::parse(hex.as_bytes())
+        .ok_or("what is behind the # is no fingerprint of 64 hexadecimal digits")?;
+    Ok((place, Some(Some(fingerprint))))
 }
 
 /// The indexes: one or several, with commas between them.
@@ -124,7 +122,7 @@ impl FromStr for ListenAddr {
     }
 }
 
-/// A peer's upload address, `HOST:PORT`.
+/// A peer's upload address, `HOST:PORT`; in TLS `tls://HOST:PORT#FINGERPRINT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct From(pub PeerAddr);
 
@@ -132,10 +130,14 @@ impl FromStr for From {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (host, port) = split_port(text)?;
+        let (place, tls) = split_tls(text)?;
+        let tls = tls.map(|fingerprint| {
+            fingerprint.ok_or("no authority vouches for a peer; write tls://HOST:PORT#FINGERPRINT, with the fingerprint that 'p2pci share --tls' shows")
+        });
+        let (host, port) = split_port(place)?;
         let port = port.and_then(Port::new).ok_or("the port is missing; write HOST:PORT")?;
         let host = Host::parse(host.as_bytes()).map_err(|error| format!("the host is {error}"))?;
-        Ok(Self(PeerAddr::new(host, port)))
+        Ok(Self(PeerAddr::new(host, port).on(Terms { tls: tls.transpose()?, ..Terms::default() })))
     }
 }
 

@@ -136,6 +136,7 @@ fn show_published(args: &Share, published: &Published, uploads: &UploadPort, url
         object["host"] = host.as_str().into();
     }
     if let Some(fingerprint) = &uploads.fingerprint {
+        line.push_str(&format!("\nIts key for TLS: {fingerprint}"));
         object["fingerprint"] = fingerprint.to_string().into();
     }
     if let Some(url) = url {

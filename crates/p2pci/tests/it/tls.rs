@@ -106,6 +106,28 @@ fn one_port_speaks_tls_and_plain_text_in_every_tongue() {
 }
 
 #[test]
+fn a_peer_that_is_named_by_hand_is_believed_by_its_key_alone() {
+    let secure = Secure::with(&["--tls"]);
+    let (files, keys) = (folder(&[(7, "of a peer in TLS")]), empty_folder());
+    let flags = [&["--tls=only", "--upload-listen", "127.0.0.1"], &tls_flags(keys.path())[..]].concat();
+    let sharer = Sharer::with(files.path(), &secure.address(), &flags);
+    let fingerprint = sharer.sharing()["fingerprint"].as_str().expect("a fingerprint").to_owned();
+    let from = |key: &str| {
+        let (here, from) = (empty_folder(), format!("tls://{}#{key}", sharer.address()));
+        let done = run_in(here.path(), ["get", "7", "--no-upload", "--from", &from]);
+        (done, fs::read_to_string(here.path().join("rfc7.txt")).ok())
+    };
+    let (done, text) = from(&fingerprint);
+    assert_eq!((done.code, text.as_deref()), (Some(0), Some("of a peer in TLS")), "{}", done.stderr);
+    let (done, text) = from(&"0a".repeat(32));
+    fails(&done, 1, &[]);
+    assert_eq!(text, None);
+    let unnamed = run(["get", "7", "--from", &format!("tls://{}", sharer.address())]);
+    fails(&unnamed, 2, &["no authority vouches for a peer", "#FINGERPRINT"]);
+    fails(&run(["get", "7", "--from", &sharer.address(), "--no-upload"]), 1, &[]);
+}
+
+#[test]
 fn a_key_that_was_made_stays_and_its_certificate_may_go() {
     use std::os::unix::fs::PermissionsExt;
     let Secure { mut index, keys, fingerprint } = Secure::with(&["--tls"]);

@@ -16,6 +16,7 @@ use proto::wire::get;
 
 use super::part::{Part, Target};
 use super::{FetchError, Timing};
+use crate::dial;
 use crate::files::on_disk;
 use crate::limit::RateLimit;
 use crate::patience::{GivenUp, Patience};
@@ -98,13 +99,12 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     async fn ask(wish: &Wish<'a>, end: LineEnd) -> Result<Self, FetchError> {
         let Wish { peer, number, timing, limit, .. } = *wish;
-        let (host, port) = (peer.host(), peer.port().get());
         let Timing { reach, connect_address, connect_total, .. } = *timing;
-        let connecting = Stream::connect_within(&reach, host, port, connect_address, connect_total);
         let unreachable = |why: String| FetchError::Unreachable { peer: peer.clone(), why };
-        let mut stream = connecting.await.map_err(|error| unreachable(words::chain(&error)))?;
+        let connecting = dial::peer(peer, &reach, connect_address, connect_total);
+        let mut stream = connecting.await.map_err(unreachable)?;
         let mut request = Vec::new();
-        get::write_request(number, host, end, &mut request);
+        get::write_request(number, peer.host(), end, &mut request);
         let written = stream.write_all(&request, timing.first_byte).await;
         written.map_err(|error| unreachable(words::chain(&error)))?;
         let limit = stream.peer_addr().map_or_else(|_| limit.clone(), |other| limit.towards(other.ip()));
