@@ -14,6 +14,7 @@ mod menu;
 mod observers;
 mod out;
 mod server_log;
+mod service;
 mod settings;
 mod sha256;
 mod signals;

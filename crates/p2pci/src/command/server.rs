@@ -37,6 +37,7 @@ use crate::keys::{self, Whose};
 use crate::observers::Observers;
 use crate::out::Out;
 use crate::server_log::{ServerLog, Style};
+use crate::service;
 use crate::settings::{ListenAddr, typed};
 use crate::signals;
 use crate::tongues;
@@ -98,7 +99,14 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     let (tls, lists) = (tls.map(|tls| tls.acceptor), changing.lists.clone());
     let policy = Policy { tls, lists, ..policy(&args) };
     let serving = tokio::spawn(net::accept::serve_boxed(listeners, policy, accepting, handler, stop));
-    watch(&server, &log, &mut changing, end).await;
+    service::ready(&in_words(&server.status()));
+    // It takes the locks that every answer takes.
+    let asked_for_status = || _ = server.status();
+    tokio::select! {
+        () = watch(&server, &log, &mut changing, end) => {}
+        () = service::keep_alive(asked_for_status) => {}
+    }
+    service::stopping();
     log.stopping();
     stopper.stop();
     // A panic of the accept loop was shown when it happened; there is nothing left to save.
@@ -221,15 +229,27 @@ async fn watch(server: &Server, log: &ServerLog, changing: &mut Changing, end: i
             Some(()) = async { asked.as_mut()?.recv().await }, if asked.is_some() => (true, false),
             Some(()) = async { reload.as_mut()?.recv().await }, if reload.is_some() => (false, true),
         };
+        if reloads {
+            service::reloading();
+        }
         changing.look_again(reloads, log);
         log.settle(Instant::now());
         cluster::tell_changes(server.cluster(), &mut cluster, log);
         let status = server.status();
+        if reloads {
+            service::ready(&in_words(&status));
+        }
         if forced || changed(&shown, &status) {
             log.status(&status, tokio::runtime::Handle::current().metrics().num_alive_tasks(), forced);
+            service::status(&in_words(&status));
             shown = status;
         }
     }
+}
+
+/// For whoever asks the service manager.
+fn in_words(status: &Status) -> String {
+    format!("{} peers, {} records", status.peers, status.records)
 }
 
 fn changed(before: &Status, now: &Status) -> bool {

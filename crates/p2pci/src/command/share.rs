@@ -23,6 +23,7 @@ use crate::cli::{Share, UseTls};
 use crate::exit::{Code, Failure};
 use crate::local_peer::{Door, Uploader, manners};
 use crate::out::Out;
+use crate::service;
 use crate::settings::Rates;
 use crate::signals;
 
@@ -67,6 +68,7 @@ pub async fn run(mut args: Share, out: Out) -> Result<(), Failure> {
     let (address, port) = (args.uploads.upload_listen, uploader.port);
     let uploads = UploadPort { address, port, fingerprint: uploader.fingerprint };
     show_published(&args, &published, &uploads, url.as_deref(), out);
+    service::ready(&format!("{} files on port {port}", published.files));
     if let Some(page) = page {
         tokio::spawn(page.serve(uploads, uploader.stop_signal()));
     }
@@ -83,7 +85,9 @@ pub async fn run(mut args: Share, out: Out) -> Result<(), Failure> {
     tokio::select! {
         registered = registering => registered.map_err(|error| Failure::new(Code::Usage, error.to_string()))?,
         () = end => {}
+        () = service::keep_alive(|| ()) => {}
     }
+    service::stopping();
     out.remark("Stopping: running uploads may end first");
     tokio::select! {
         () = uploader.stop() => {}

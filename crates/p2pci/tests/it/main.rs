@@ -27,6 +27,7 @@ mod readme;
 mod resume;
 mod search;
 mod server_flags;
+mod service;
 mod several;
 mod share;
 mod swarm;
