@@ -19,6 +19,7 @@ mod settings;
 mod sha256;
 mod signals;
 mod stdin_lines;
+mod thread;
 mod token_file;
 mod tongues;
 mod writer;

@@ -17,6 +17,7 @@ use proto::wire::refusal::Refusal;
 use proto::wire::request::Request;
 
 use crate::cli::LogFormat;
+use crate::exit::Failure;
 use crate::line_budget::LineBudget;
 use crate::out::Out;
 use crate::writer::{Line, Writer};
@@ -62,12 +63,12 @@ pub struct ServerLog {
 
 impl ServerLog {
     /// A log that begins at `now`.
-    pub fn new(out: Out, style: Style, now: Instant) -> Self {
-        Self {
-            writer: Writer::start(out),
+    pub fn new(out: Out, style: Style, now: Instant) -> Result<Self, Failure> {
+        Ok(Self {
+            writer: Writer::start(out)?,
             style,
             budget: Mutex::new(LineBudget::new(LOG_LINES_PER_SECOND, now)),
-        }
+        })
     }
 
     /// Where the index listens.

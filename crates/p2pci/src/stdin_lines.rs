@@ -4,6 +4,9 @@ use std::io::BufRead;
 
 use tokio::sync::mpsc;
 
+use crate::exit::Failure;
+use crate::thread;
+
 /// Longest line that is read, in bytes; the rest of a longer one is the next line.
 const LINE_MAX: usize = 4096;
 
@@ -14,17 +17,17 @@ pub struct StdinLines(mpsc::Receiver<String>);
 impl StdinLines {
     /// Starts to read. The thread that does it ends with the input, or with the program: a blocked read cannot be called off,
     /// so it must not be a task that the runtime would wait for.
-    pub fn start() -> Self {
+    pub fn start() -> Result<Self, Failure> {
         let (sender, receiver) = mpsc::channel(1);
-        std::thread::spawn(move || {
+        thread::start("typed", move || {
             let mut input = std::io::stdin().lock();
             while let Some(line) = read_line(&mut input) {
                 if sender.blocking_send(line).is_err() {
                     break;
                 }
             }
-        });
-        Self(receiver)
+        })?;
+        Ok(Self(receiver))
     }
 
     /// The next line without its end and without white space around it; `None` at the end of the input.

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::exit::Failure;
 use crate::out::Out;
+use crate::thread;
 
 /// Lines that wait for a slow reader; further ones are counted as not shown.
 const LINES_WAITING: usize = 4096;
@@ -52,11 +54,11 @@ pub struct Writer(Arc<Desk>);
 
 impl Writer {
     /// Starts the thread. It ends when this is dropped, or with the program.
-    pub fn start(out: Out) -> Self {
+    pub fn start(out: Out) -> Result<Self, Failure> {
         let desk = Arc::<Desk>::default();
         let own = Arc::clone(&desk);
-        std::thread::spawn(move || write_all(out, &own));
-        Self(desk)
+        thread::start("lines", move || write_all(out, &own))?;
+        Ok(Self(desk))
     }
 
     /// Has a line written after those before it; `false` when too many wait already.

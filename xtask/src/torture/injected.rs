@@ -45,12 +45,14 @@ pub(super) struct Outcome {
     pub(super) status: ExitStatus,
     /// Both of its streams.
     pub(super) said: String,
+    /// The fault was one that no system has, and it was ended early for that.
+    pub(super) implausible: bool,
 }
 
 impl Outcome {
     /// Whether it ended as a program may: with an exit code, or killed where it was to be killed, and without a panic.
     pub(super) fn fault(&self, blow: Blow) -> Option<String> {
-        if is_implausible(&self.said) {
+        if self.implausible {
             return None;
         }
         if ["internal error", "panicked at", "RUST_BACKTRACE"].iter().any(|words| self.said.contains(words)) {
@@ -65,13 +67,16 @@ impl Outcome {
 
 /// The number of SIGKILL; strace ends by the signal that ended the command.
 const KILLED: i32 = 9;
-/// What the runtime says when it cannot wake itself up, or hear of a signal. It does both by what lies within the process, an eventfd and a
-/// pair of sockets: they fail with none of the errors that a file or a connection can have, and strace cannot tell them apart. Such a
-/// run is ended and counts as a kill.
-const IMPLAUSIBLE: [&str; 2] = ["failed to wake I/O driver", "Bad read on self-pipe"];
+/// What the runtime says, or where it is, when it cannot wake itself up or hear of a signal. It does both by what lies within the process, an
+/// eventfd and a pair of sockets: they fail with none of the errors that a file or a connection can have, and strace cannot tell them
+/// apart. Such a run is ended and counts as a kill.
+const IMPLAUSIBLE: [&str; 2] = ["runtime/io/driver.rs", "Bad read on self-pipe"];
+/// How a trace shows that the handler of a signal could not tell of it: nobody will ever hear of that signal.
+const SIGNAL_LOST: &str = "\"\\1\", 1, MSG_NOSIGNAL";
 
-fn is_implausible(said: &str) -> bool {
-    IMPLAUSIBLE.iter().any(|words| said.contains(words))
+fn is_implausible(said: &str, trace: &str) -> bool {
+    let is_lost = |line: &str| line.contains(SIGNAL_LOST) && line.contains("(INJECTED)");
+    IMPLAUSIBLE.iter().any(|words| said.contains(words)) || trace.lines().any(is_lost)
 }
 
 /// How often a command that runs is looked at.
@@ -122,6 +127,15 @@ impl Injected {
         String::from_utf8_lossy(&fs::read(&self.said).unwrap_or_default()).into_owned()
     }
 
+    fn trace(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.trace).unwrap_or_default()).into_owned()
+    }
+
+    /// Whether a fault that no system has keeps it from going on.
+    pub(super) fn is_implausible(&self) -> bool {
+        is_implausible(&self.said(), &self.trace())
+    }
+
     /// Whether it has ended.
     pub(super) fn ended(&mut self) -> anyhow::Result<bool> {
         Ok(self.strace.try_wait()?.is_some())
@@ -144,9 +158,9 @@ impl Injected {
         children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
     }
 
-    /// Waits until `done` or its end; `false` when neither came in time.
+    /// Waits until `done`, its end, or an implausible fault; `false` when none of them came in time.
     pub(super) fn wait_until(&mut self, mut done: impl FnMut(&str) -> bool) -> anyhow::Result<bool> {
-        while !self.ended()? && !done(&self.said()) {
+        while !self.ended()? && !done(&self.said()) && !self.is_implausible() {
             if self.started.elapsed() > LIMIT {
                 return Ok(false);
             }
@@ -157,16 +171,16 @@ impl Injected {
 
     /// Waits for its end.
     pub(super) fn outcome(mut self) -> anyhow::Result<Outcome> {
-        if !self.wait_until(is_implausible)? {
+        if !self.wait_until(|_| false)? {
             bail!("it hangs after having said: {}", self.said());
         }
-        if is_implausible(&self.said()) {
+        let implausible = self.is_implausible();
+        if implausible {
             self.end(Signal::KILL);
         }
         let status = self.strace.wait()?;
-        let trace = String::from_utf8_lossy(&fs::read(&self.trace)?).into_owned();
-        let reached = trace.contains("(INJECTED)") || status.signal() == Some(KILLED);
-        Ok(Outcome { reached, status, said: self.said() })
+        let reached = self.trace().contains("(INJECTED)") || status.signal() == Some(KILLED);
+        Ok(Outcome { reached, status, said: self.said(), implausible })
     }
 }
 
@@ -228,6 +242,16 @@ mod tests {
     fn calls_are_read_from_whole_and_from_interrupted_lines() {
         let trace = "12 openat(AT_FDCWD, \"/x\") = 3\n13  read(3, <unfinished ...>\n13 <... read resumed>) = 0\n12 +++ exited with 0 +++\n";
         assert_eq!(calls_in(trace).into_iter().collect::<Vec<_>>(), ["openat", "read"]);
+    }
+
+    #[test]
+    fn what_fails_within_the_runtime_is_implausible_and_what_fails_on_a_connection_is_not() {
+        let lost = "7 sendto(6, \"\\1\", 1, MSG_NOSIGNAL, NULL, 0) = -1 EPIPE (Broken pipe) (INJECTED)\n";
+        assert!(is_implausible("", lost));
+        assert!(!is_implausible("", &lost.replace(" (INJECTED)", "")));
+        assert!(!is_implausible("", &lost.replace("\\1\", 1", "HTTP/1.1 200 OK\", 15")));
+        assert!(is_implausible("internal error at tokio-1/src/runtime/io/driver.rs:279:27", ""));
+        assert!(!is_implausible("No space left on device", ""));
     }
 
     #[test]

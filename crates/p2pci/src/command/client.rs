@@ -59,7 +59,7 @@ pub async fn run(args: Client, out: Out) -> Result<(), Failure> {
             Err(_) => out.line(format_args!("Joined {index}; the files of {folder} are still being added")),
         }
     }
-    let menu = Menu::new(&peer, &args.server, &args.dir, out, StdinLines::start());
+    let menu = Menu::new(&peer, &args.server, &args.dir, out, StdinLines::start()?);
     tokio::select! {
         () = menu.run() => {}
         () = signals::interrupted() => out.line(""),

@@ -56,7 +56,7 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     let tls = Tls::new(&args)?;
     let mut changing = Changing::new(&args)?;
     let style = Style { format: args.log_format, quiet: args.quiet, explain: args.explain };
-    let log = Arc::new(ServerLog::new(out, style, Instant::now()));
+    let log = Arc::new(ServerLog::new(out, style, Instant::now())?);
     let listen = args.listen.unwrap_or(ListenAddr { address: None, port: INDEX_PORT });
     let spec = ListenSpec { address: listen.address, ports: PortChoice::One(listen.port) };
     let listeners = Listeners::bind(spec).map_err(|error| {

@@ -40,7 +40,7 @@ pub async fn run(mut args: Share, out: Out) -> Result<(), Failure> {
         return Ok(());
     }
     let shares = Arc::new(ShareTable::new());
-    let narrator = Arc::new(Narrator::new(out, args.index.server.clone()));
+    let narrator = Arc::new(Narrator::new(out, args.index.server.clone())?);
     let traffic = Arc::<Traffic>::default();
     let page = args.web.as_ref().map(|listen| Page::bind(listen, &shares, &traffic, &args.index.server));
     let page = page.transpose()?;

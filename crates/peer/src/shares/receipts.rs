@@ -103,9 +103,11 @@ impl Receipts {
     /// Removes what nobody took for too long, and the oldest where there are too many.
     fn make_room(&self, bytes: u64) -> io::Result<()> {
         let mut there = Vec::new();
-        for entry in fs::read_dir(&self.folder)?.flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
-            there.push((metadata.modified()?, metadata.len(), is_old(&metadata), entry.path()));
+        // Not the standard library's: it panics where closing a folder fails.
+        for name in files::Folder::open(&self.folder)?.names()? {
+            let path = self.folder.join(name);
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            there.push((metadata.modified()?, metadata.len(), is_old(&metadata), path));
         }
         there.sort();
         let mut count = there.len();

@@ -15,6 +15,7 @@ use proto::http::status::Status;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::exit::Failure;
 use crate::out::Out;
 use crate::settings::typed;
 use crate::writer::{Line, Writer};
@@ -45,14 +46,14 @@ struct Uploaded {
 }
 
 impl Narrator {
-    pub(super) fn new(out: Out, indexes: Indexes) -> Self {
-        Self {
+    pub(super) fn new(out: Out, indexes: Indexes) -> Result<Self, Failure> {
+        Ok(Self {
             out,
-            writer: Arc::new(Writer::start(out)),
+            writer: Arc::new(Writer::start(out)?),
             index: indexes.first().clone(),
             indexes,
             registered_before: Arc::default(),
-        }
+        })
     }
 
     /// Who hears of another index and tells it in the same place.
