@@ -2,6 +2,7 @@
 
 mod browse;
 mod browser;
+mod proxied;
 mod smuggling;
 mod tools;
 mod traversal;

@@ -3,11 +3,12 @@
 use crate::places::folder;
 use crate::world::{Index, Raw, Sharer, shown};
 
-const VECTORS: &str = include_str!("../../../../proto/tests/http/smuggling.txt");
+pub(super) const VECTORS: &str = include_str!("../../../../proto/tests/http/smuggling.txt");
 /// What must never be answered where a refusal stands.
 const MARKER: &str = "GET /rfc/666 HTTP/1.1\\r\\nHost: marker\\r\\n\\r\\n";
 
-fn unescaped(text: &str) -> Vec<u8> {
+/// The bytes of a vector.
+pub(super) fn unescaped(text: &str) -> Vec<u8> {
     let text = text.replace("{M}", MARKER);
     let (mut out, mut rest) = (Vec::new(), text.as_str());
     while let Some((before, escape)) = rest.split_once('\\') {
