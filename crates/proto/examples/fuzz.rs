@@ -122,7 +122,12 @@ fn on_all_cores(
                 let seed = seed.wrapping_shl(40).wrapping_add(at);
                 let (bytes, now) = (input(corpus, seed), Instant::now());
                 let held = catch_unwind(|| (body.run)(&bytes, now)).is_ok();
-                if !held || now.elapsed() > HANG {
+                // On a busy machine a thread may stand still for seconds; what hangs does so again.
+                let hangs = now.elapsed() > HANG && {
+                    let again = Instant::now();
+                    catch_unwind(|| (body.run)(&bytes, again)).is_err() || again.elapsed() > HANG
+                };
+                if !held || hangs {
                     over.store(true, Ordering::Relaxed);
                     return Some(seed);
                 }

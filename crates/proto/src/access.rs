@@ -98,6 +98,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_refusal_has_a_code_and_says_what_to_do() {
+        let needed = Right::Add;
+        let told = [
+            (Denied::NoToken { needed }, 401, "'add' (P2PCI_TOKEN, or --token-file)"),
+            (Denied::Unknown, 401, "not known here, or it was revoked"),
+            (Denied::Expired, 401, "the time of this token is over"),
+            (Denied::PlainText, 403, "use tls://, and have this one revoked"),
+            (Denied::Lacks { needed, has: "list".parse().unwrap() }, 403, "'add'; it has: list"),
+            (Denied::Penalised { seconds: 7 }, 429, "for 7 s"),
+        ];
+        for (denied, code, says) in told {
+            assert_eq!(denied.code(), code, "{denied}");
+            assert!(denied.to_string().contains(says), "{denied}");
+        }
+    }
+
+    #[test]
     fn w7_no_token_is_left_in_what_is_shown() {
         let token = tokens::Secret::new([0xab; 32]).written_out();
         let shown = |text: &str| String::from_utf8(redacted(text.as_bytes()).into_owned()).unwrap();

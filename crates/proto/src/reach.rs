@@ -297,6 +297,18 @@ mod tests {
     }
 
     #[test]
+    fn addresses_that_no_source_can_have_are_out_of_reach_of_everybody() {
+        for never in ["0.0.0.0", "224.0.0.1", "192.0.0.8", "[::]", "[ff02::1]", "[fd00:ec2::254]"] {
+            let source = format!("{never}:6000");
+            assert_eq!(judged("127.0.0.1", &source), Err(OutOfReach::Never), "{never}");
+        }
+        assert_eq!(judged("198.18.0.1", "198.19.0.1:6000"), Ok(()));
+        assert_eq!(judged("8.8.8.8", "198.19.0.1:6000"), Err(OutOfReach::Elsewhere(Zone::Benchmark)));
+        let told: std::collections::BTreeSet<String> = Zone::ALL.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), Zone::ALL.len(), "{told:?}");
+    }
+
+    #[test]
     fn low_ports_are_other_services() {
         assert_eq!(judged("127.0.0.1", "127.0.0.1:22"), Err(OutOfReach::Port(22)));
         assert_eq!(judged("8.8.8.8", "9.9.9.9:1023"), Err(OutOfReach::Port(1023)));

@@ -227,6 +227,53 @@ fn owned(record: &Record<'_, u64>) -> (Cursor, Said) {
     (record.cursor(), record.said.to_said())
 }
 
+/// What is asked for in other ways than by key and page equals the model too.
+fn found_in_other_ways(directory: &Directory<u64>, model: &FileModel) -> Result<(), TestCaseError> {
+    let named = |key: &Key| matches!(key, Key::Name(_));
+    prop_assert_eq!(directory.has_names(), model.keys().any(|(key, _)| named(key)));
+    for cursor @ (key, session) in model.keys() {
+        let record = directory.record(*session, key).map(|record| record.cursor());
+        prop_assert_eq!(record.as_ref(), Some(cursor));
+        prop_assert!(directory.record(SessionId(77), key).is_none());
+        let holders: Vec<_> = directory.holders(key).map(|record| record.session).collect();
+        let of_key = model.keys().filter(|(other, _)| other == key);
+        // A last part is found whichever name it ends.
+        let expected: Vec<_> = of_key.map(|(_, session)| *session).collect();
+        prop_assert!(expected.iter().all(|session| holders.contains(session)), "{:?} {:?}", key, holders);
+    }
+    for session in (0..6).map(SessionId) {
+        let own = model.keys().filter(|(_, owner)| *owner == session);
+        prop_assert_eq!(directory.peer_of(session).map(|peer| **peer), own.clone().next().map(|_| session.0));
+        let names: BTreeSet<Key> = directory.named(session).collect();
+        let expected = own.map(|(key, _)| key.clone()).filter(|key| named(key) || matches!(key, Key::Rfc(_)));
+        prop_assert!(expected.into_iter().all(|key| names.contains(&key)), "{:?}", names);
+    }
+    let numbered: Vec<Cursor> = model.keys().filter(|(key, _)| matches!(key, Key::Rfc(_))).cloned().collect();
+    let mut run = directory.number_run((None, SessionId(0)));
+    prop_assert_eq!(run.number().map(Key::Rfc), numbered.first().map(|(key, _)| key.clone()));
+    let mut shown = Vec::new();
+    let ended = run.show(2, &mut |record| {
+        shown.push(record.cursor());
+        ControlFlow::Continue(())
+    });
+    prop_assert_eq!(ended, ControlFlow::Continue(()));
+    let is_low = |(key, _): &&Cursor| *key <= self::key(2);
+    prop_assert_eq!(&shown, &numbered.iter().filter(is_low).cloned().collect::<Vec<_>>());
+    if let Some((Key::Rfc(number), session)) = numbered.first() {
+        let mut all = directory.run_from(*number, SessionId(0));
+        let place = all.look();
+        let title = model.get(&numbered[0]).and_then(|said| match said {
+            Said::Title(title) => Some(title.len()),
+            Said::File(_) => None,
+        });
+        prop_assert!(title.is_none_or(|length| all.look_at_title(place) == length));
+        prop_assert_eq!(all.look_at_title(None), 0);
+        let stopped = all.show(u32::MAX, &mut |_| ControlFlow::Break(()));
+        prop_assert_eq!(stopped, ControlFlow::Break((Key::Rfc(*number), *session)));
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn files_under_all_their_keys_equal_a_naive_model(steps in file_steps()) {
@@ -246,6 +293,7 @@ proptest! {
             let later = expected[at + 1..].iter().filter(|(other, _)| other.0 == cursor.0).cloned();
             prop_assert_eq!(holders, later.collect::<Vec<_>>());
         }
+        found_in_other_ways(&directory, &model)?;
         for session in 1..5 {
             directory.remove_session(SessionId(session));
         }

@@ -420,4 +420,38 @@ mod tests {
         assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("\r\nRetry-After: 3\r\n"), "{text}");
         assert!(text.ends_with("\r\n\r\n") && !text.contains("Server"), "{text}");
     }
+
+    #[test]
+    fn each_failure_is_one_whole_answer_with_its_status() {
+        let busy = Failure::Busy { retry_after: Duration::from_secs(7) };
+        let told = [
+            (Failure::NotFound, "404 Not Found", ""),
+            (Failure::Unreadable, "500 Internal Server Error", ""),
+            (Failure::Misdirected, "421 Misdirected Request", ""),
+            (Failure::Private(Invalid::Missing), "401 Unauthorized", "WWW-Authenticate: Ticket\r\n"),
+            (Failure::Private(Invalid::Forged), "403 Forbidden", ""),
+            (busy, "503 Service Unavailable", "Retry-After: 7\r\n"),
+        ];
+        for (failure, status, field) in told {
+            let mut out = Vec::new();
+            write_failure(failure, Method::Get, FRAME, &mut out);
+            let (all, mut head) = (String::from_utf8(out).unwrap(), Vec::new());
+            assert!(all.starts_with(&format!("HTTP/1.1 {status}\r\n")) && all.contains(field), "{all}");
+            let (before, body) = all.split_once("\r\n\r\n").unwrap();
+            assert!(body.contains(&failure.to_string()), "{all}");
+            assert!(before.contains(&format!("Content-Length: {}", body.len())), "{all}");
+            write_failure(failure, Method::Head, FRAME, &mut head);
+            assert_eq!(String::from_utf8(head).unwrap(), format!("{before}\r\n\r\n"));
+        }
+        let mut place = Vec::new();
+        write_place(3, &mut place);
+        assert_eq!(place, b"HTTP/1.1 102 Processing\r\nQueue-Place: 3\r\n\r\n");
+    }
+
+    #[test]
+    fn a_file_that_is_another_one_by_now_is_told_so() {
+        let (told, body) = head("GET /rfc/1 HTTP/1.1\r\nIf-Match: \"02\"", &entity(5));
+        assert!(told.starts_with("HTTP/1.1 412 Precondition Failed\r\n"), "{told}");
+        assert!(told.contains("the file is another one by now") && body.is_empty(), "{told}");
+    }
 }

@@ -259,4 +259,18 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn who_has_everything_tells_all_blocks_and_a_board_knows_its_file() {
+        let layout = Layout::new(3 << 20).unwrap();
+        let all = Have::everything(layout, 7);
+        assert_eq!((all.size, all.peer, all.whole, all.has), (3 << 20, 7, true, vec![(0, 3)]));
+        assert_eq!(Have::everything(Layout::new(0).unwrap(), 7).has, []);
+        let mut board = Board::new(layout, Runs::below(1), 7);
+        assert_eq!((board.layout(), board.next(), board.has().count()), (layout, 1, 1));
+        for block in [2, 99] {
+            board.verified(block);
+        }
+        assert_eq!((board.next(), board.has().count()), (2, 2), "no file has block 99");
+    }
 }

@@ -193,6 +193,26 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_on_other_terms_is_another_one_and_one_with_another_ticket_is_not() {
+        let bare = || PeerAddr::new(Host::parse(b"h").unwrap(), Port::new(9).unwrap());
+        let (tls, private) = (Some(Digest([7; 32])), Groups::parse("a,b"));
+        let terms = Terms { tls, private: private.clone(), ticket: Some("opens".into()) };
+        let peer = bare().on(terms.clone());
+        assert!(peer.is_on(&terms) && !peer.is_on(&Terms::default()) && bare().is_on(&Terms::default()));
+        assert_eq!((peer.tls(), peer.private(), peer.ticket()), (tls, private.as_ref(), Some("opens")));
+        assert_eq!((bare().tls(), bare().private(), bare().ticket()), (None, None, None));
+        assert_ne!(peer, bare());
+        assert_eq!(peer, bare().on(Terms { ticket: None, ..terms.clone() }));
+        assert_ne!(peer, bare().on(Terms { tls: None, ..terms }));
+        assert!(bare() < peer && bare().cmp(&bare()).is_eq());
+        let all = std::collections::HashSet::from([bare(), peer.clone(), bare(), peer.clone()]);
+        assert_eq!(all.len(), 2);
+        assert_eq!((peer.port().get(), peer.to_string()), (9, "h:9".to_owned()));
+        let shown = format!("{peer:?}");
+        assert!(shown.contains("\"h\"") && !shown.contains("opens"), "a ticket is not for a log: {shown}");
+    }
+
+    #[test]
     fn a_host_is_one_visible_word() {
         let long = [b'a'; 256];
         for good in [&b"julian"[..], b"10.0.0.1", b"::1", b"my_host.example", &long[..255]] {

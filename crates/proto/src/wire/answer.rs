@@ -46,4 +46,19 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_ends_an_answer_stands_where_its_framing_has_it() {
+        for (line_end, end) in [(LineEnd::Lf, "\n"), (LineEnd::CrLf, "\r\n")] {
+            for (after_status, at_end) in [(false, false), (false, true), (true, false), (true, true)] {
+                let framing = AnswerFraming { line_end, after_status, at_end };
+                let (mut ended, mut alone) = (Vec::new(), Vec::new());
+                super::end(framing, &mut ended);
+                assert_eq!(ended, end.repeat(usize::from(at_end)).as_bytes());
+                status_only(Status::NotFound, framing, &mut alone);
+                let lines = end.repeat(1 + usize::from(after_status || at_end));
+                assert_eq!(alone, format!("P2P-CI/1.0 404 Not Found{lines}").as_bytes());
+            }
+        }
+    }
 }

@@ -3,6 +3,8 @@
 use super::*;
 use proptest::prelude::*;
 
+mod swarm;
+
 const SECOND: Duration = Duration::from_secs(1);
 const MIB: u64 = 1024 * 1024;
 

@@ -427,4 +427,26 @@ mod tests {
             .collect();
         assert_eq!(read, [(1, "a".to_owned()), (3, "b \"quoted\"".to_owned())]);
     }
+
+    #[test]
+    fn a_source_becomes_an_address_only_where_it_can_be_one() {
+        let source = Source::new("h", 7, Speaks::V1_1);
+        assert_eq!(source.peer().unwrap().to_string(), "h:7");
+        let terms = Source {
+            tls: Some(Digest([1; 32])),
+            private: Some("a,b".to_owned()),
+            ticket: Some("opens".to_owned()),
+            ..source.clone()
+        };
+        let peer = terms.peer().unwrap();
+        assert_eq!((peer.tls(), peer.ticket()), (terms.tls, Some("opens")));
+        assert_eq!(peer.private().map(ToString::to_string).as_deref(), Some("a,b"));
+        for unfit in [
+            Source { host: "two words".to_owned(), ..source.clone() },
+            Source { port: 0, ..source.clone() },
+            Source { private: Some("no group!".to_owned()), ..source },
+        ] {
+            assert!(unfit.peer().is_none(), "{unfit:?}");
+        }
+    }
 }
