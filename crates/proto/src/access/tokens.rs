@@ -293,4 +293,19 @@ mod tests {
             assert!(bad.parse::<Secret>().is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn a_grant_opens_what_is_private_to_its_group_and_an_administrators_opens_all() {
+        let groups = ["a".into(), "b".into()];
+        let grant = |can: &str, group: Option<&str>| Grant {
+            can: can.parse().unwrap(),
+            group: group.map(Into::into),
+            id: "id".into(),
+            prefix: None,
+            expires: None,
+        };
+        assert!(grant("get", Some("b")).opens(&groups) && grant("admin", None).opens(&groups));
+        assert!(!grant("get", Some("c")).opens(&groups) && !grant("get", None).opens(&groups));
+        assert!(!grant("get", Some("b")).opens(&[]));
+    }
 }

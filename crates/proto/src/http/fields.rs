@@ -192,3 +192,19 @@ fn is_host(host: &str) -> bool {
     // The longest name, a colon and a port.
     host.len() <= HOST_BYTES_MAX.saturating_add(6) && host.bytes().all(allowed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_found_among_other_preferences() {
+        let seconds = |value: &str| waits(value.as_bytes()).map(|time| time.as_secs());
+        assert_eq!(seconds("wait=7"), Some(7));
+        assert_eq!(seconds("respond-async, x; wait=10, wait=3"), Some(10));
+        for none in ["", "wait", "wait=", "wait=-1", "wait=4294967296", "await=3", "\u{fc}"] {
+            assert_eq!(seconds(none), None, "{none}");
+        }
+        assert_eq!(waits(b"\xffwait=1"), None);
+    }
+}

@@ -80,3 +80,21 @@ impl Request {
         condition::judge(&self.conditions, Some(tag), None) == condition::Outcome::Unchanged
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_written_as_it_is_read() {
+        for method in [Method::Get, Method::Head] {
+            let mut decoder = crate::http::decoder::RequestDecoder::new();
+            let now = std::time::Instant::now();
+            decoder.push(format!("{} / HTTP/1.1\r\nHost: h\r\n\r\n", method.as_str()).as_bytes(), now);
+            match decoder.poll(now) {
+                crate::http::decoder::Decoded::Request(request) => assert_eq!(request.method, method),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

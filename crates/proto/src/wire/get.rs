@@ -149,4 +149,14 @@ mod tests {
             assert!(!date(time).to_string().is_empty());
         }
     }
+
+    #[test]
+    fn our_request_has_three_lines_and_an_empty_one() {
+        let mut out = Vec::new();
+        write_request(RfcNumber::new(7).unwrap(), "h\r\nX: y", LineEnd::CrLf, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("GET RFC 7 P2P-CI/1.0\r\nHost: h"), "{text}");
+        assert!(text.ends_with("\r\nOS: Linux (p2pci)\r\n\r\n"), "{text}");
+        assert_eq!(text.matches("\r\n").count(), 4, "a host is one line whatever is in it: {text}");
+    }
 }

@@ -291,4 +291,27 @@ mod tests {
         decoder.push(b"P2P-CI/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n");
         assert_eq!(decoder.poll(), Decoded::Broken);
     }
+
+    #[test]
+    fn each_status_is_read_back_by_its_number() {
+        for (status, number) in [
+            (Status::Ok, 200),
+            (Status::BadRequest, 400),
+            (Status::Unauthorized, 401),
+            (Status::Forbidden, 403),
+            (Status::NotFound, 404),
+            (Status::TooManyRequests, 429),
+            (Status::NotImplemented, 501),
+        ] {
+            let (mut bytes, mut decoder) = (Vec::new(), AnswerDecoder::default());
+            Answer::plain(status, b"{}\n").write(&mut bytes);
+            decoder.push(&bytes);
+            match decoder.poll() {
+                Decoded::Answer(answer) => {
+                    assert_eq!((answer.status.get(), answer.body), (number, &b"{}\n"[..]));
+                }
+                other => panic!("{status:?}: {other:?}"),
+            }
+        }
+    }
 }
