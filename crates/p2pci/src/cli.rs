@@ -159,6 +159,9 @@ pub struct Server {
     /// Let in only those with a certificate of these authorities: a file in PEM
     #[arg(long, value_name = "FILE", env = "P2PCI_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
+    /// Keep the right to open any file and to connect anywhere, which the index gives up where the system has Landlock
+    #[arg(long, env = "P2PCI_NO_SANDBOX")]
+    pub no_sandbox: bool,
     /// Show neither connections nor requests
     #[arg(long, short, env = "P2PCI_QUIET")]
     pub quiet: bool,

@@ -17,6 +17,7 @@ use peer::query::QueryError;
 use crate::cli::{Command, Get, TokenCommand};
 use crate::exit::{Code, Failure};
 use crate::out::{Format, Out};
+use crate::sandbox::Needs;
 use crate::signals;
 
 impl Command {
@@ -31,6 +32,14 @@ impl Command {
             Self::Search(args) => args.index.complete(),
             Self::Watch(args) => args.index.complete(),
             Self::Server(_) | Self::Demo(_) | Self::Token(_) => Ok(()),
+        }
+    }
+
+    /// What it needs of this machine; `None` where it goes on without a sandbox.
+    pub fn needs(&self) -> Option<Needs> {
+        match self {
+            Self::Server(args) if !args.no_sandbox => Some(server::needs(args)),
+            _ => None,
         }
     }
 

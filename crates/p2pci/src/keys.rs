@@ -82,7 +82,7 @@ pub fn acceptor(own: &Identity, clients: Option<&Path>) -> Result<Acceptor, Fail
 pub fn own(key: &OwnKey, whose: Whose) -> Result<Identity, Failure> {
     match given(key)? {
         Some(identity) => Ok(identity),
-        None => kept(&folder(key, whose)?),
+        None => kept(&make_folder(key, whose)?),
     }
 }
 
@@ -106,11 +106,17 @@ fn folder(key: &OwnKey, whose: Whose) -> Result<PathBuf, Failure> {
     }))
 }
 
+/// Where the own key is kept; the folder is made if it is missing.
+pub fn make_folder(key: &OwnKey, whose: Whose) -> Result<PathBuf, Failure> {
+    let folder = folder(key, whose)?;
+    let made = fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&folder);
+    made.map_err(|error| bad(&folder, &error)).map(|()| folder)
+}
+
 /// The key of this folder and its certificate; what is missing is made.
 fn kept(folder: &Path) -> Result<Identity, Failure> {
     let (key_file, certificate_file) = (folder.join("key.pem"), folder.join("certificate.pem"));
     let cannot = |error: io::Error| bad(folder, &error);
-    fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(cannot)?;
     if !key_file.exists() {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         put(folder, &key_file, &key.serialize_pem(), KEY_MODE).map_err(cannot)?;

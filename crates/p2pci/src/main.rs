@@ -13,6 +13,7 @@ mod local_peer;
 mod menu;
 mod observers;
 mod out;
+mod sandbox;
 mod server_log;
 mod service;
 mod settings;
@@ -33,6 +34,10 @@ fn main() -> ExitCode {
     out::install_panic_message();
     let Cli { command } = Cli::typed();
     let out = out::Out::new(command.format());
+    sandbox::leave_no_core();
+    if let Some(needs) = command.needs() {
+        sandbox::enter(&needs);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(out, &Failure::new(Code::Failed, format!("cannot start: {error}"))),

@@ -2,6 +2,7 @@
 
 mod changing;
 mod cluster;
+mod needs;
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -27,10 +28,12 @@ use proto::tongue::Tongue;
 use proto::value::digest::Digest;
 use proto::visibility::RecordHost;
 use proto::wire::decoder::Reading;
+use tokio::signal::unix::Signal;
 use web::feed::Feed;
 use web::site::Site;
 
 use self::changing::Changing;
+pub use self::needs::needs;
 use crate::cli::{self, UseTls};
 use crate::exit::{Code, Failure};
 use crate::keys::{self, Whose};
@@ -64,8 +67,9 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     })?;
     let fingerprint = tls.as_ref().map(|tls| tls.fingerprint);
     let place = Place { address: listen.address, port: listeners.port(), fingerprint };
-    // Before the first line: whoever has read it may stop us.
+    // Before the first line: whoever has read it may stop us, or ask.
     let end = signals::interrupted();
+    let mut asked = Asked::from_now();
     for address in announced(&listeners, listen.address) {
         log.listening(
             address,
@@ -103,7 +107,7 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     // It takes the locks that every answer takes.
     let asked_for_status = || _ = server.status();
     tokio::select! {
-        () = watch(&server, &log, &mut changing, end) => {}
+        () = watch(&server, &log, &mut changing, &mut asked, end) => {}
         () = service::keep_alive(asked_for_status) => {}
     }
     service::stopping();
@@ -214,11 +218,28 @@ fn handler(
     }
 }
 
+/// The signals that ask for something.
+struct Asked {
+    status: Option<Signal>,
+    reload: Option<Signal>,
+}
+
+impl Asked {
+    /// They count from this call on; before it they end the program.
+    fn from_now() -> Self {
+        Self { status: signals::status_asked(), reload: signals::reload_asked() }
+    }
+}
+
 /// Shows the status whenever it has changed, at most once a tick, and whenever it is asked for; until the end.
-async fn watch(server: &Server, log: &ServerLog, changing: &mut Changing, end: impl Future<Output = ()>) {
+async fn watch(
+    server: &Server,
+    log: &ServerLog,
+    changing: &mut Changing,
+    Asked { status: asked, reload }: &mut Asked,
+    end: impl Future<Output = ()>,
+) {
     let mut ticks = tokio::time::interval(TICK);
-    let mut asked = signals::status_asked();
-    let mut reload = signals::reload_asked();
     let mut shown = server.status();
     let mut cluster = None;
     tokio::pin!(end);

@@ -25,6 +25,7 @@ mod presence;
 mod rates;
 mod readme;
 mod resume;
+mod sandbox;
 mod search;
 mod server_flags;
 mod service;

@@ -1,0 +1,19 @@
+//! What an index needs of its machine besides its port.
+
+use crate::cli;
+use crate::keys::{self, Whose};
+use crate::sandbox::Needs;
+
+/// The files that it was given, which are read again when they change; the folder of its own key; connections, where there is an
+/// engine.
+pub fn needs(args: &cli::Server) -> Needs {
+    let mut needs = Needs { connects: args.store.is_some(), ..Needs::default() };
+    let cli::Server { tokens, address_list, store_password_file, tls_client_ca, own, .. } = args;
+    let given = [tokens, address_list, store_password_file, tls_client_ca, &own.tls_cert, &own.tls_key];
+    given.into_iter().flatten().for_each(|file| needs.reads_again(file));
+    if args.tls.is_some() && own.tls_cert.is_none() {
+        // What is wrong with it is told when the key is read.
+        needs.write.extend(keys::make_folder(own, Whose::Index));
+    }
+    needs
+}
