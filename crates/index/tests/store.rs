@@ -26,7 +26,7 @@ const SOME: Quotas = Quotas { per_session: 1_000, total: 10_000 };
 fn engines(quotas: Quotas) -> Vec<Store> {
     // Nobody listens there: a node whose engine is away is as good as one that stands alone. With an engine, see the tests of p2pci.
     let engine = "redis+cluster://127.0.0.1:9".parse().unwrap();
-    let settings = ClusterSettings { engine, advertised: None, machine: 1 };
+    let settings = ClusterSettings { engine, secure: None, advertised: None, machine: 1 };
     vec![
         Store::Memory(MemoryStore::new(quotas)),
         Store::Memory(MemoryStore::searchable(quotas).unwrap()),

@@ -11,6 +11,7 @@ pub mod body;
 pub mod connect;
 pub mod deadline;
 pub mod descriptors;
+pub mod duplex;
 mod first;
 pub mod hear;
 pub mod interfaces;

@@ -291,7 +291,8 @@ fn in_words(error: &Error) -> String {
             | AlertDescription::CertificateExpired
             | AlertDescription::DecryptError,
         ) => format!(
-            "it wants a certificate of ours from an authority that it knows (--tls-cert and --tls-key): {error}"
+            "it wants a certificate of ours from an authority that it knows (--tls-cert and --tls-key; for an engine \
+             --store-cert and --store-key): {error}"
         ),
         error => format!("TLS: {error}"),
     }

@@ -108,13 +108,22 @@ pub struct Server {
     /// How long after its start the index says of a miss that the peer may only not be back yet
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration, env = "P2PCI_WARM_UP")]
     pub warm_up: std::time::Duration,
-    /// Share one catalogue with other nodes through a Redis or Valkey Cluster: redis+cluster://HOST:PORT,…; a user and a password
-    /// may stand before the first host, as USER:PASSWORD@
+    /// Share one catalogue with other nodes through a Redis or Valkey Cluster: redis+cluster://HOST:PORT,…, in TLS
+    /// rediss+cluster://…; a user and a password may stand before the first host, as USER:PASSWORD@
     #[arg(long, value_name = "URL", env = "P2PCI_STORE", hide_env_values = true)]
     pub store: Option<EngineAddr>,
     /// The password for --store, from the first line of this file
     #[arg(long, value_name = "FILE", requires = "store", env = "P2PCI_STORE_PASSWORD_FILE")]
     pub store_password_file: Option<PathBuf>,
+    /// Believe an engine in TLS whose certificate these authorities vouch for: a file in PEM
+    #[arg(long, value_name = "FILE", requires = "store", env = "P2PCI_STORE_CA")]
+    pub store_ca: Option<PathBuf>,
+    /// Our certificate for an engine that asks for one: a file in PEM
+    #[arg(long, value_name = "FILE", requires_all = ["store", "store_key"], env = "P2PCI_STORE_CERT")]
+    pub store_cert: Option<PathBuf>,
+    /// The key of --store-cert: a file in PEM
+    #[arg(long, value_name = "FILE", requires = "store_cert", env = "P2PCI_STORE_KEY")]
+    pub store_key: Option<PathBuf>,
     /// With --store: at which address other machines reach peers that are on this one [default: the first address of an interface]
     #[arg(long, value_name = "HOST", requires = "store", env = "P2PCI_ADVERTISE")]
     pub advertise: Option<String>,

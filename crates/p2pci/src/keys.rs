@@ -78,6 +78,17 @@ pub fn acceptor(own: &Identity, clients: Option<&Path>) -> Result<Acceptor, Fail
     Acceptor::new(own, clients).map_err(|error| Failure::new(Code::Usage, error.to_string()))
 }
 
+/// Whom an index believes to be the engine of its cluster, and who it is there.
+pub fn engine_connector(
+    authorities: &Path,
+    certificate: Option<&Path>,
+    key: Option<&Path>,
+) -> Result<Connector, Failure> {
+    let own = certificate.zip(key).map(|(certificate, key)| read_identity(certificate, key)).transpose()?;
+    let made = Connector::trusting(read_authorities(authorities)?, own.as_ref());
+    made.map_err(|error| Failure::new(Code::Usage, error.to_string()))
+}
+
 /// The own key: as it was given, else as it is kept, else a new one that is kept from now on.
 pub fn own(key: &OwnKey, whose: Whose) -> Result<Identity, Failure> {
     match given(key)? {

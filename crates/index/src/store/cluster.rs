@@ -17,6 +17,8 @@ mod lease;
 mod load;
 mod outbox;
 mod record;
+#[cfg(test)]
+mod sim;
 mod writer;
 
 use std::collections::{HashMap, HashSet};
@@ -26,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use net::stop::StopSignal;
+use net::tls::Connector;
 use proto::directory::{Key, Said, SessionId};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -49,6 +52,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub struct ClusterSettings {
     /// Where the engine is.
     pub engine: EngineAddr,
+    /// Whom we believe to be it, where it is spoken to in TLS.
+    pub secure: Option<Connector>,
     /// Where peers on this machine are reached from elsewhere.
     pub advertised: Option<IpAddr>,
     /// This machine, as a number that no other one has.
@@ -67,6 +72,8 @@ struct Inner {
     /// What the engine tells; taken by whoever follows it.
     pushes: Mutex<Option<mpsc::Receiver<Push>>>,
     settings: ClusterSettings,
+    /// How many buckets are in use: all of them, fewer in simulations.
+    parts: usize,
     /// This run of this node, while it may write: the engine is ours, and knows that we are there.
     writing: watch::Sender<Option<Node>>,
     /// Records of ours that the engine has taken, by bucket: the session, and a hash of the key.
@@ -92,7 +99,17 @@ impl ClusterStore {
     /// Takes part in a cluster as soon as [`Self::run`] runs; before, and without the engine, it is as good as one in memory.
     #[must_use]
     pub fn new(memory: MemoryStore, settings: ClusterSettings) -> Self {
-        let (engine, pushes) = Engine::new(settings.engine.clone());
+        let (engine, pushes) = Engine::new(settings.engine.clone(), settings.secure.clone());
+        Self::on(engine, pushes, BUCKETS, memory, settings)
+    }
+
+    fn on(
+        engine: Engine,
+        pushes: mpsc::Receiver<Push>,
+        parts: usize,
+        memory: MemoryStore,
+        settings: ClusterSettings,
+    ) -> Self {
         Self(Arc::new(Inner {
             memory,
             outbox: Outbox::default(),
@@ -100,6 +117,7 @@ impl ClusterStore {
             engine,
             pushes: Mutex::new(Some(pushes)),
             settings,
+            parts,
             writing: watch::Sender::new(None),
             told: (0..BUCKETS).map(|_| Mutex::default()).collect(),
             ours: Mutex::default(),
@@ -183,7 +201,7 @@ impl ClusterStore {
         let mut tasks = JoinSet::new();
         tasks.spawn(lease::keep(Arc::clone(&self.0)));
         tasks.spawn(follower::follow(Arc::clone(&self.0), pushes, on_news));
-        for bucket in 0..=Bucket::MAX {
+        for bucket in self.0.buckets() {
             tasks.spawn(writer::write(Arc::clone(&self.0), bucket));
         }
         stop.stopped().await;
@@ -222,6 +240,10 @@ impl Inner {
         let (said, peer) = self.memory.record(session, key)?;
         let names = !matches!((key, &said), (Key::Rfc(_), Said::File(_)));
         (names && self.ours().contains_key(&session)).then_some((said, peer))
+    }
+
+    fn buckets(&self) -> impl Iterator<Item = Bucket> + use<> {
+        (0..=Bucket::MAX).take(self.parts)
     }
 
     fn node(&self) -> Option<Node> {

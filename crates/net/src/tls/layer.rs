@@ -200,6 +200,22 @@ impl TlsStream {
         Ok(written)
     }
 
+    pub(crate) fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.try_write(bytes) {
+                Err(error) if is_pending(&error) => ready!(self.socket.poll_write_ready(context))?,
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.is_holding()? {
+            ready!(self.socket.poll_write_ready(context))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Writes some of the bytes. Each byte that leaves for the socket starts the clock of `stall` anew.
     pub(crate) async fn write_some(&self, bytes: &[u8], stall: Duration) -> Result<usize, WriteError> {
         loop {

@@ -54,7 +54,7 @@ const TICK: Duration = Duration::from_secs(1);
 pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     let cluster = cluster::settings(&args).await?;
     if let (Some(cluster), true) = (&cluster, args.check) {
-        return cluster::tell_fitness(&cluster.engine, out).await;
+        return cluster::tell_fitness(cluster, out).await;
     }
     let tls = Tls::new(&args)?;
     let mut changing = Changing::new(&args)?;

@@ -3,6 +3,7 @@
 mod contract;
 mod faults;
 mod kills;
+mod secure;
 mod shared;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,11 @@ const BOUND: Duration = Duration::from_secs(60);
 
 /// A node on this engine that knows what the others have.
 fn node(engine: &Engine) -> Index {
-    let index = Index::with(&["--store", &engine.url()]);
+    node_with(&["--store", &engine.url()])
+}
+
+fn node_with(flags: &[&str]) -> Index {
+    let index = Index::with(flags);
     wait_ready(&index);
     index
 }

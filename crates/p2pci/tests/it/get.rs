@@ -48,10 +48,11 @@ fn a_name_without_a_number_is_shared_as_a_name() {
         Process::start(p2pci(["share", dir.path().to_str().unwrap(), "--server", &index.address()]));
     let line = sharer.wait_in_lines("the first line", |lines| lines.first().cloned());
     assert!(line.starts_with("Sharing 2 files (") && !line.contains("not shared"), "{line}");
-    let says = sharer.wait_in_lines("the line to type elsewhere", |lines| {
-        lines.iter().find(|line| line.contains("p2pci get NAME --server ")).cloned()
-    });
-    assert!(!says.is_empty());
+    let registered =
+        |lines: &[String]| lines.iter().any(|line| line.starts_with("Registered 2 files")).then_some(());
+    sharer.wait_in_lines("the registration", registered);
+    let all = sharer.lines().join("\n");
+    assert!(!all.contains("Elsewhere"), "an index on loopback is not reached from there: {all}");
     let here = empty_folder();
     assert_eq!(get(here.path(), &index, &["rfc17a.txt"]).code, Some(0));
     assert_eq!(fs::read(here.path().join("rfc17a.txt")).unwrap(), b"no number");

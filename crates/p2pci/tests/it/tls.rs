@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use proto::value::digest::Digest;
-use rcgen::{CertificateParams, CertifiedIssuer, Issuer, KeyPair};
+use rcgen::CertificateParams;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::places::{empty_folder, folder, put};
 use crate::world::{
-    Finished, Index, PATIENCE, Process, Raw, Sharer, http_get, p2pci, run, run_command, run_in, spec,
+    Authority, Finished, Index, PATIENCE, Process, Raw, Sharer, http_get, p2pci, run, run_command, run_in,
+    spec,
 };
 
 /// An index with a key of its own, and where that is kept.
@@ -169,41 +170,6 @@ fn tls_to_whoever_speaks_none_says_so() {
     let there = Sharer::start(folder(&[(1, "x")]).path(), &index.address());
     let server = format!("tls://{}#{}", there.address(), "0a".repeat(32));
     fails(&list(&server, &[]), 4, &["does not speak TLS on this port"]);
-}
-
-/// An authority, and certificates that it signs, as files.
-struct Authority {
-    folder: TempDir,
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let folder = empty_folder();
-        put(&folder.path().join("ca.pem"), issuer.pem());
-        Self { folder, issuer }
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    /// Signs for `name` and gives the files of the certificate and its key.
-    fn sign(&self, name: &str, change: impl Fn(&mut CertificateParams)) -> [String; 2] {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let issuer: &Issuer<'_, _> = &self.issuer;
-        let certificate = params.signed_by(&key, issuer).unwrap();
-        let files = [self.file(&format!("{name}.pem")), self.file(&format!("{name}.key"))];
-        put(Path::new(&files[0]), certificate.pem());
-        put(Path::new(&files[1]), key.serialize_pem());
-        files
-    }
 }
 
 /// An index with a certificate of an authority, and its address without a fingerprint.

@@ -1,5 +1,6 @@
 //! The vocabulary of the tests: programs that end with the test, raw conversations, texts, waits with a bound.
 
+mod authority;
 mod browser;
 mod client;
 mod engine;
@@ -14,9 +15,10 @@ pub(crate) mod spec;
 mod texts;
 pub(crate) mod v11;
 
+pub(crate) use authority::Authority;
 pub(crate) use browser::Browser;
 pub(crate) use client::Client;
-pub(crate) use engine::Engine;
+pub(crate) use engine::{Engine, EngineTls};
 pub(crate) use files::{BLOCK, noise};
 pub(crate) use http::{HttpAnswer, http, http_get};
 pub(crate) use index::Index;

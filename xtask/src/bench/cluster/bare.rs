@@ -58,8 +58,8 @@ impl Bare {
 fn put_at(stream: &TcpStream, buckets: &[u32], of_each: u32, digest: &str) -> anyhow::Result<()> {
     let mut commands = Vec::new();
     for bucket in buckets {
-        for begin in (0..of_each).step_by(BATCH as usize) {
-            commands.push(batch(*bucket, begin..of_each.min(begin + BATCH), digest));
+        for (number, begin) in (0..of_each).step_by(BATCH as usize).enumerate() {
+            commands.push(batch(*bucket, number + 1, begin..of_each.min(begin + BATCH), digest));
         }
     }
     let (mut out, mut answers) = (stream.try_clone()?, BufReader::new(stream).lines());
@@ -78,7 +78,7 @@ fn answered(answers: &mut impl Iterator<Item = std::io::Result<String>>) -> anyh
     Ok(())
 }
 
-fn batch(bucket: u32, numbers: std::ops::Range<u32>, digest: &str) -> Vec<u8> {
+fn batch(bucket: u32, batch: usize, numbers: std::ops::Range<u32>, digest: &str) -> Vec<u8> {
     let tag = format!("pci:{{{bucket}}}");
     let keys =
         [format!("{tag}:q"), format!("{tag}:n"), format!("{tag}:r:0123456789abcdef"), format!("{tag}:ev")];
@@ -95,10 +95,10 @@ fn batch(bucket: u32, numbers: std::ops::Range<u32>, digest: &str) -> Vec<u8> {
         parts.push(field);
         parts.push(value);
     }
-    let puts = count.to_string();
+    let (batch, puts) = (batch.to_string(), count.to_string());
     let mut words: Vec<&[u8]> = vec![b"EVALSHA", digest.as_bytes(), b"4"];
     words.extend(keys.iter().map(String::as_bytes));
-    words.extend([b"0123456789abcdef".as_slice(), puts.as_bytes(), &message]);
+    words.extend([b"0123456789abcdef".as_slice(), batch.as_bytes(), puts.as_bytes(), &message]);
     words.extend(parts.iter().map(Vec::as_slice));
     command(&words)
 }

@@ -1,4 +1,4 @@
-//! Where the engine is: `redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT`.
+//! Where the engine is: `redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT`; `rediss+cluster` in TLS.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +15,8 @@ pub struct EngineAddr {
     pub user: Option<String>,
     /// With what.
     pub password: Option<String>,
+    /// Whether it is spoken to in TLS.
+    pub is_secure: bool,
 }
 
 impl fmt::Debug for EngineAddr {
@@ -46,13 +48,15 @@ impl FromStr for EngineAddr {
     fn from_str(text: &str) -> Result<Self, String> {
         let (scheme, rest) =
             text.split_once("://").ok_or("write redis+cluster://HOST:PORT, with commas between several")?;
-        match scheme {
-            "redis+cluster" | "valkey+cluster" => {}
-            "rediss+cluster" | "valkeys+cluster" => {
-                return Err("this build speaks no TLS to an engine; put a tunnel before it".to_owned());
+        let is_secure = match scheme {
+            "redis+cluster" | "valkey+cluster" => false,
+            "rediss+cluster" | "valkeys+cluster" => true,
+            other => {
+                let known =
+                    "redis+cluster and valkey+cluster are, and rediss+cluster and valkeys+cluster in TLS";
+                return Err(format!("'{other}' is no engine; {known}"));
             }
-            other => return Err(format!("'{other}' is no engine; redis+cluster and valkey+cluster are")),
-        }
+        };
         let (login, nodes) =
             rest.rsplit_once('@').map_or((None, rest), |(login, nodes)| (Some(login), nodes));
         let (user, password) = match login.map(|login| login.split_once(':').unwrap_or(("", login))) {
@@ -61,7 +65,7 @@ impl FromStr for EngineAddr {
         };
         let nodes =
             nodes.strip_suffix('/').unwrap_or(nodes).split(',').map(node).collect::<Result<_, _>>()?;
-        Ok(Self { nodes, user, password })
+        Ok(Self { nodes, user, password, is_secure })
     }
 }
 
@@ -110,10 +114,13 @@ mod tests {
             "redis+cluster://",
             "redis+cluster://h:0",
             "redis+cluster://h:1,",
-            "rediss+cluster://h:1",
+            "redisss+cluster://h:1",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
+        let is_secure = |text: &str| text.parse::<EngineAddr>().unwrap().is_secure;
+        assert!(is_secure("rediss+cluster://h") && is_secure("valkeys+cluster://h"));
+        assert!(!is_secure("redis+cluster://h") && !is_secure("valkey+cluster://h"));
         let shown = format!("{:?}", "redis+cluster://u:hunter2@h:1".parse::<EngineAddr>());
         assert!(!shown.contains("hunter2"), "{shown}");
     }

@@ -39,7 +39,7 @@ pub(super) fn sequence(bucket: Bucket) -> String {
     format!("pci:{{{bucket}}}:q")
 }
 
-/// The incarnations of nodes that have records in a bucket.
+/// The incarnations of nodes that have records in a bucket, each with the number of its latest batch.
 pub(super) fn owners(bucket: Bucket) -> String {
     format!("pci:{{{bucket}}}:n")
 }

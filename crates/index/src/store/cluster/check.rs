@@ -1,5 +1,6 @@
 //! Whether an engine is fit for this: asked before it is relied on, not while it is used.
 
+use net::tls::Connector;
 use redis::Value;
 
 use super::address::EngineAddr;
@@ -21,8 +22,8 @@ pub struct Fitness {
 }
 
 /// Looks at every node of an engine.
-pub async fn check(address: &EngineAddr) -> Fitness {
-    let (engine, _pushes) = Engine::new(address.clone());
+pub async fn check(address: &EngineAddr, secure: Option<Connector>) -> Fitness {
+    let (engine, _pushes) = Engine::new(address.clone(), secure);
     let mut fitness = Fitness::default();
     if let Err(error) = look(&engine, &mut fitness).await {
         fitness.bad.push(error.to_string());

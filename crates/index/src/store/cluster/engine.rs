@@ -5,17 +5,22 @@
 //! has changed, or when a connection is lost.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use net::duplex::Duplex;
+use net::stream::Stream;
+use net::tls::{Connector, HandshakeError};
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
-    PushInfo, PushKind, RedisConnectionInfo, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Cmd, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo,
+    RedisError, ServerErrorKind, Value,
 };
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::address::EngineAddr;
@@ -23,6 +28,8 @@ use super::buckets::SLOTS;
 
 /// Longest wait for a connection, and for an answer.
 const DEADLINE: Duration = Duration::from_secs(1);
+/// Longest wait for TLS: less than that for all of a connection, so that it is named as what is missing.
+const HANDSHAKE: Duration = Duration::from_millis(700);
 /// Slots are not asked for more often than this.
 const REFRESH_PAUSE: Duration = Duration::from_millis(100);
 /// A node that could not be connected to is not tried again before this time is over.
@@ -61,10 +68,15 @@ type Place = (String, u16);
 #[derive(Debug)]
 pub(super) struct Engine {
     address: EngineAddr,
+    /// Whom we believe to be it, where it is spoken to in TLS.
+    secure: Option<Connector>,
     known: Mutex<Known>,
     refreshed: tokio::sync::Mutex<Option<Instant>>,
     pushes: mpsc::Sender<Push>,
     next_connection: AtomicU64,
+    /// What answers instead in simulations.
+    #[cfg(test)]
+    pub(super) model: Option<super::sim::model::Link>,
 }
 
 #[derive(Debug, Default)]
@@ -89,18 +101,34 @@ struct Held {
 pub(super) struct Connected {
     pub(super) number: u64,
     connection: MultiplexedConnection,
+    /// What moves its bytes: one task, which ends with the last that holds this.
+    _driver: Arc<JoinSet<()>>,
 }
 
 impl Engine {
     /// Not connected yet; pushes come out of the receiver.
-    pub(super) fn new(address: EngineAddr) -> (Self, mpsc::Receiver<Push>) {
+    pub(super) fn new(address: EngineAddr, secure: Option<Connector>) -> (Self, mpsc::Receiver<Push>) {
         let (pushes, coming) = mpsc::channel(PUSHES_WAITING);
         let (known, refreshed) = (Mutex::default(), tokio::sync::Mutex::default());
-        (Self { address, known, refreshed, pushes, next_connection: AtomicU64::new(1) }, coming)
+        let engine = Self {
+            address,
+            secure,
+            known,
+            refreshed,
+            pushes,
+            next_connection: AtomicU64::new(1),
+            #[cfg(test)]
+            model: None,
+        };
+        (engine, coming)
     }
 
     /// Has the master of a slot do something that may be done twice. Tries once more where the slot has moved.
     pub(super) async fn ask(&self, slot: u16, command: &Cmd) -> Result<Value, EngineError> {
+        #[cfg(test)]
+        if let Some(model) = &self.model {
+            return model.ask(slot, command).await;
+        }
         let mut last = None;
         for _ in 0..3 {
             let place = self.master_of(slot).await?;
@@ -150,6 +178,10 @@ impl Engine {
 
     /// Begins to be told what happens on a channel. Gives the number of the connection that tells it.
     pub(super) async fn subscribe(&self, slot: u16, channel: &str) -> Result<u64, EngineError> {
+        #[cfg(test)]
+        if let Some(model) = &self.model {
+            return model.subscribe(slot, channel).await;
+        }
         let mut command = redis::cmd("SSUBSCRIBE");
         command.arg(channel);
         let place = self.master_of(slot).await?;
@@ -166,6 +198,10 @@ impl Engine {
 
     /// Every master that is known; asks for them first.
     pub(super) async fn masters(&self) -> Result<Vec<Place>, EngineError> {
+        #[cfg(test)]
+        if self.model.is_some() {
+            return Ok(Vec::new());
+        }
         self.refresh().await?;
         let known = self.known();
         let mut masters: Vec<Place> = known.ranges.iter().map(|(_, _, place)| place.clone()).collect();
@@ -226,8 +262,15 @@ impl Engine {
     }
 
     async fn connect(&self, place: &Place) -> Result<Connected, EngineError> {
+        match timeout(DEADLINE, self.connect_and_log_in(place)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(EngineError::Away(format!("{} is silent", shown(place)))),
+        }
+    }
+
+    async fn connect_and_log_in(&self, place: &Place) -> Result<Connected, EngineError> {
         let EngineAddr { user, password, .. } = &self.address;
-        if password.is_none() && !is_loopback(&place.0) {
+        if password.is_none() && self.secure.is_none() && !is_loopback(&place.0) {
             return Err(EngineError::Open(shown(place)));
         }
         let mut login = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);
@@ -237,26 +280,33 @@ impl Engine {
         if let Some(user) = user {
             login = login.set_username(user);
         }
-        let away = |error: &RedisError| EngineError::Away(format!("{}: {error}", shown(place)));
-        let info = ConnectionAddr::Tcp(place.0.clone(), place.1).into_connection_info();
-        let info = info.map_err(|error| away(&error))?.set_redis_settings(login);
-        let info = {
-            let tcp = info.tcp_settings().clone().set_nodelay(true);
-            info.set_tcp_settings(tcp)
-        };
+        let stream = self.stream(place).await?;
         let number = self.next_connection.fetch_add(1, Ordering::Relaxed);
         let pushes = self.pushes.clone();
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(DEADLINE))
             .set_response_timeout(Some(DEADLINE))
             .set_push_sender(move |push| push_of(number, push).map_or(Ok(()), |push| pushes.try_send(push)));
-        let client = Client::open(info).map_err(|error| away(&error))?;
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        match timeout(DEADLINE, connecting).await {
-            Ok(Ok(connection)) => Ok(Connected { number, connection }),
-            Ok(Err(error)) => Err(Trouble::of(&error).error()),
-            Err(_) => Err(EngineError::Away(format!("{} is silent", shown(place)))),
-        }
+        let connecting = MultiplexedConnection::new_with_config(&login, Duplex(stream), config);
+        let (connection, moving) = connecting.await.map_err(|error| Trouble::of(&error).error())?;
+        let mut driver = JoinSet::new();
+        driver.spawn(moving);
+        Ok(Connected { number, connection, _driver: Arc::new(driver) })
+    }
+
+    async fn stream(&self, place: &Place) -> Result<Stream, EngineError> {
+        let away = |why: &dyn fmt::Display| EngineError::Away(format!("{}: {why}", shown(place)));
+        let stream = Stream::connect_host(&place.0, place.1, DEADLINE, DEADLINE).await;
+        let stream = stream.map_err(|error| away(&error))?;
+        let Some(secure) = &self.secure else { return Ok(stream) };
+        secure.secure(stream, &place.0, HANDSHAKE).await.map_err(|error| match error {
+            HandshakeError::Untrusted(why) => away(&format_args!(
+                "its certificate is not to be trusted: {why} (--store-ca names the authority)"
+            )),
+            HandshakeError::NotTls => {
+                away(&"it speaks no TLS on this port; its tls-port is needed, or redis+cluster://")
+            }
+            error => away(&error),
+        })
     }
 
     async fn master_of(&self, slot: u16) -> Result<Place, EngineError> {

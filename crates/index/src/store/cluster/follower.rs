@@ -5,12 +5,12 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proto::limits::SEARCHES_AT_ONCE;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::interval;
+use tokio::time::{Instant, interval};
 
 use super::buckets::{BUCKETS, Bucket, bucket_of_channel, channel};
 use super::catalogue::{Node, Taken};
@@ -124,14 +124,15 @@ impl Follower {
             }
         }
         let now = Instant::now();
-        for bucket in 0..=Bucket::MAX {
+        for bucket in self.inner.buckets() {
             let state = &self.buckets[usize::from(bucket)];
             if !state.is_busy && state.due <= now {
                 self.begin(bucket);
             }
         }
-        let follows = |state: &&State| matches!(state.stage, Stage::Follows(_));
-        self.inner.health.set_followed(self.buckets.iter().filter(follows).count());
+        let is_behind =
+            |bucket: &Bucket| !matches!(self.buckets[usize::from(*bucket)].stage, Stage::Follows(_));
+        self.inner.health.set_followed(BUCKETS - self.inner.buckets().filter(is_behind).count());
     }
 
     /// Begins what is due.

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::Value;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Inner;
 use super::buckets::{Bucket, META, NODES, owners, records, slot_of};
@@ -136,7 +136,7 @@ impl Lease {
                 inner.reread().extend(catalogue.take_hidden());
                 inner.reread().extend(std::mem::take(&mut *inner.waiting()));
             }
-            News::Back => inner.reread().extend(0..=Bucket::MAX),
+            News::Back => inner.reread().extend(inner.buckets()),
         }
     }
 
@@ -144,7 +144,7 @@ impl Lease {
     fn begin_anew(&mut self, inner: &Inner) {
         *self = Self { node: new_node(), beats: 0, watched: Watched::default() };
         inner.writing.send_replace(None);
-        (0..=Bucket::MAX).for_each(|bucket| inner.told(bucket).clear());
+        inner.buckets().for_each(|bucket| inner.told(bucket).clear());
         inner.tell_again(|_| true);
         inner.look.notify_one();
     }
@@ -200,7 +200,7 @@ pub(super) async fn leave(inner: &Inner) {
     bury.arg(NODES).arg(&*node);
     // What fails is found and cleaned by the others.
     let _ = inner.engine.ask(slot_of(NODES), &bury).await;
-    for bucket in 0..=Bucket::MAX {
+    for bucket in inner.buckets() {
         if forget(inner, bucket, &node).await.is_err() {
             return;
         }
@@ -213,7 +213,7 @@ pub(super) async fn forget(inner: &Inner, bucket: Bucket, node: &str) -> Result<
     let mut unlink = redis::cmd("UNLINK");
     unlink.arg(key);
     inner.engine.ask(slot, &unlink).await?;
-    let mut leave = redis::cmd("SREM");
+    let mut leave = redis::cmd("HDEL");
     leave.arg(owners(bucket)).arg(node);
     inner.engine.ask(slot, &leave).await.map(drop)
 }

@@ -75,7 +75,7 @@ pub(super) async fn outline(inner: &Inner, bucket: Bucket) -> Result<Outline, En
         }
         _ => 0,
     };
-    let owners = match ask("SMEMBERS", owners(bucket)).await? {
+    let owners = match ask("HKEYS", owners(bucket)).await? {
         Value::Array(members) | Value::Set(members) => members.iter().filter_map(node_of).collect(),
         _ => Vec::new(),
     };

@@ -27,13 +27,15 @@ static PUTTING: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pu
 /// A batch as it goes to the engine.
 #[derive(Debug, Default)]
 struct Batch {
+    /// Of two batches of a bucket the later one has the higher number.
+    number: u64,
     put: Vec<(Vec<u8>, Vec<u8>)>,
     gone: Vec<Vec<u8>>,
 }
 
 /// Tells one bucket for as long as it runs.
 pub(super) async fn write(inner: Arc<Inner>, bucket: Bucket) {
-    let mut pause = PAUSES.0;
+    let (mut pause, mut number) = (PAUSES.0, 0);
     loop {
         inner.outbox.news(bucket).await;
         if inner.outbox.count(bucket) < BATCH {
@@ -41,7 +43,8 @@ pub(super) async fn write(inner: Arc<Inner>, bucket: Bucket) {
         }
         let Some(node) = may_write(&inner).await else { return };
         let names = inner.outbox.take(bucket, BATCH);
-        match tell(&inner, bucket, &node, &names).await {
+        number += 1;
+        match tell(&inner, bucket, &node, &names, number).await {
             Ok(()) => pause = PAUSES.0,
             Err(error) => {
                 names.into_iter().for_each(|(session, key)| inner.outbox.note(session, key));
@@ -66,8 +69,14 @@ async fn may_write(inner: &Inner) -> Option<Node> {
     node.clone()
 }
 
-async fn tell(inner: &Inner, bucket: Bucket, node: &Node, names: &[Named]) -> Result<(), EngineError> {
-    let (mut batch, mut put, mut gone) = (Batch::default(), Vec::new(), Vec::new());
+async fn tell(
+    inner: &Inner,
+    bucket: Bucket,
+    node: &Node,
+    names: &[Named],
+    number: u64,
+) -> Result<(), EngineError> {
+    let (mut batch, mut put, mut gone) = (Batch { number, ..Batch::default() }, Vec::new(), Vec::new());
     for (session, key) in names {
         let Some(field) = field(*session, key) else { continue };
         match inner.record(*session, key) {
@@ -99,12 +108,13 @@ async fn send(inner: &Inner, bucket: Bucket, node: &Node, batch: &Batch) -> Resu
     let mut message = Vec::new();
     batch.put.iter().for_each(|(field, value)| write_delta((field, Some(value)), &mut message));
     batch.gone.iter().for_each(|field| write_delta((field, None), &mut message));
-    let puts = batch.put.len().to_string();
-    let mut args: Vec<&[u8]> = vec![node.as_bytes(), puts.as_bytes(), &message];
+    let (number, puts) = (batch.number.to_string(), batch.put.len().to_string());
+    let mut args: Vec<&[u8]> = vec![node.as_bytes(), number.as_bytes(), puts.as_bytes(), &message];
     args.extend(batch.put.iter().flat_map(|(field, value)| [field.as_slice(), value.as_slice()]));
     args.extend(batch.gone.iter().map(Vec::as_slice));
     match inner.engine.run(slot(bucket), &PUTTING, &keys, &args).await? {
-        Value::Int(_) => Ok(()),
+        Value::Int(0..) => Ok(()),
+        Value::Int(_) => Err(EngineError::Refused("a later change was there before".to_owned())),
         _ => Err(EngineError::Refused("its answer to a change is none".to_owned())),
     }
 }

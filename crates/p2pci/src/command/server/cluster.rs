@@ -7,11 +7,13 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use index::store::{ClusterSettings, ClusterStatus, EngineAddr, check};
+use index::store::{ClusterSettings, ClusterStatus, check};
 use net::interfaces::reachable_addresses;
+use net::tls::Connector;
 
 use crate::cli;
 use crate::exit::{Code, Failure};
+use crate::keys;
 use crate::out::Out;
 use crate::server_log::ServerLog;
 
@@ -24,10 +26,13 @@ pub(super) async fn settings(args: &cli::Server) -> Result<Option<ClusterSetting
     if let Some(file) = &args.store_password_file {
         engine.password = Some(first_line(file)?);
     }
-    if let (None, Some(open)) = (&engine.password, engine.nodes.iter().find(|(host, _)| !is_here(host))) {
+    let secure = secure(args, engine.is_secure)?;
+    if let (None, None, Some(open)) =
+        (&secure, &engine.password, engine.nodes.iter().find(|(host, _)| !is_here(host)))
+    {
         let sentence = format!(
             "the engine at {} is off this machine and has no password, so anybody there could change the catalogue; give it one \
-             (requirepass, and --store-password-file here)",
+             (requirepass, and --store-password-file here), or speak TLS with it (rediss+cluster://)",
             open.0
         );
         return Err(Failure::new(Code::Usage, sentence));
@@ -36,7 +41,26 @@ pub(super) async fn settings(args: &cli::Server) -> Result<Option<ClusterSetting
         Some(host) => Some(address_of(host).await?),
         None => reachable_addresses().first().copied(),
     };
-    Ok(Some(ClusterSettings { engine, advertised, machine: machine() }))
+    Ok(Some(ClusterSettings { engine, secure, advertised, machine: machine() }))
+}
+
+/// Whom to believe that it is the engine; `None` in plain text.
+fn secure(args: &cli::Server, is_secure: bool) -> Result<Option<Connector>, Failure> {
+    match (is_secure, &args.store_ca) {
+        (true, Some(authorities)) => {
+            keys::engine_connector(authorities, args.store_cert.as_deref(), args.store_key.as_deref())
+                .map(Some)
+        }
+        (true, None) => Err(Failure::new(
+            Code::Usage,
+            "an engine in TLS needs somebody to vouch for it: --store-ca FILE names the authorities (PEM)",
+        )),
+        (false, Some(_)) => Err(Failure::new(
+            Code::Usage,
+            "--store-ca is for TLS, and --store names plain text; rediss+cluster:// is in TLS",
+        )),
+        (false, None) => Ok(None),
+    }
 }
 
 fn first_line(file: &Path) -> Result<String, Failure> {
@@ -76,8 +100,8 @@ fn machine() -> u64 {
 }
 
 /// `--check`: whether the engine is fit, and every reason why not.
-pub(super) async fn tell_fitness(engine: &EngineAddr, out: Out) -> Result<(), Failure> {
-    let fitness = check(engine).await;
+pub(super) async fn tell_fitness(cluster: &ClusterSettings, out: Out) -> Result<(), Failure> {
+    let fitness = check(&cluster.engine, cluster.secure.clone()).await;
     fitness.good.iter().for_each(|line| out.line(line));
     match fitness.bad.is_empty() {
         true => {

@@ -8,9 +8,11 @@ use crate::sandbox::Needs;
 /// engine.
 pub fn needs(args: &cli::Server) -> Needs {
     let mut needs = Needs { connects: args.store.is_some(), ..Needs::default() };
-    let cli::Server { tokens, address_list, store_password_file, tls_client_ca, own, .. } = args;
-    let given = [tokens, address_list, store_password_file, tls_client_ca, &own.tls_cert, &own.tls_key];
-    given.into_iter().flatten().for_each(|file| needs.reads_again(file));
+    let cli::Server { tokens, address_list, tls_client_ca, own, .. } = args;
+    let cli::Server { store_password_file, store_ca, store_cert, store_key, .. } = args;
+    let own_files = [tokens, address_list, tls_client_ca, &own.tls_cert, &own.tls_key];
+    let of_the_engine = [store_password_file, store_ca, store_cert, store_key];
+    own_files.into_iter().chain(of_the_engine).flatten().for_each(|file| needs.reads_again(file));
     if args.tls.is_some() && own.tls_cert.is_none() {
         // What is wrong with it is told when the key is read.
         needs.write.extend(keys::make_folder(own, Whose::Index));

@@ -155,7 +155,8 @@ async fn wait_rows(store: &Store, expected: &[Row]) -> Result<(), TestCaseError>
 fn two_nodes_equal_a_naive_model() {
     let Some(engine) = Engine::start("two_nodes_equal_a_naive_model", 0) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let settings = ClusterSettings { engine: engine.url().parse().unwrap(), advertised: None, machine: 1 };
+    let settings =
+        ClusterSettings { engine: engine.url().parse().unwrap(), secure: None, advertised: None, machine: 1 };
     let clusters = [(); 2].map(|()| ClusterStore::new(MemoryStore::new(Quotas::default()), settings.clone()));
     let (stopper, stop) = stop_pair();
     let running: Vec<_> = clusters

@@ -82,7 +82,7 @@ fn threat_c5_what_is_no_record_is_left_out_and_counted() {
     assert!(engine.ask_any("HSET pci:{nodes}:h evil 1|0000000000000001").starts_with(':'));
     let long = "x".repeat(5000);
     for bucket in 0..8 {
-        engine.ask_any(&format!("SADD pci:{{{bucket}}}:n evil"));
+        engine.ask_any(&format!("HSET pci:{{{bucket}}}:n evil 1"));
         engine.ask_any(&format!("HSET pci:{{{bucket}}}:r:evil field value {long} {long}"));
     }
     for bucket in 8..12 {

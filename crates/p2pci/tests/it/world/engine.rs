@@ -28,6 +28,15 @@ struct Node {
     child: Child,
     port: u16,
     bus: u16,
+    /// Where it speaks TLS, if it does.
+    tls: Option<u16>,
+}
+
+/// What an engine shows itself with in TLS, and whose certificates it asks of others: files.
+#[derive(Debug)]
+pub(crate) struct EngineTls {
+    pub(crate) ca: String,
+    pub(crate) identity: [String; 2],
 }
 
 impl Engine {
@@ -38,13 +47,22 @@ impl Engine {
 
     /// The same with another number of masters.
     pub(crate) fn with(test: &str, masters: usize, replicas: usize) -> Option<Self> {
+        Self::made(test, masters, replicas, None)
+    }
+
+    /// Masters that speak TLS with whoever uses them.
+    pub(crate) fn secure(test: &str, masters: usize, tls: &EngineTls) -> Option<Self> {
+        Self::made(test, masters, 0, Some(tls))
+    }
+
+    fn made(test: &str, masters: usize, replicas: usize, tls: Option<&EngineTls>) -> Option<Self> {
         if !on_path("redis-server") {
             skip(test, "there is no redis-server");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
         let count = masters * (1 + replicas);
-        let nodes = (0..count).map(|_| Node::start(folder.path())).collect();
+        let nodes = (0..count).map(|_| Node::start(folder.path(), tls)).collect();
         let engine = Self { nodes, masters, _folder: folder };
         engine.form();
         Some(engine)
@@ -96,6 +114,13 @@ impl Engine {
         format!("redis+cluster://{}", nodes.join(","))
     }
 
+    /// The same in TLS, with who logs in.
+    pub(crate) fn tls_url(&self, login: &str) -> String {
+        let nodes = self.nodes.iter().filter_map(|node| node.tls);
+        let nodes: Vec<String> = nodes.map(|port| format!("127.0.0.1:{port}")).collect();
+        format!("rediss+cluster://{login}{}", nodes.join(","))
+    }
+
     /// Asks one node, in the words that one would type.
     pub(crate) fn ask(&self, node: usize, words: &str) -> String {
         self.nodes[node].ask(words).unwrap_or_else(|| panic!("node {node} does not answer {words}"))
@@ -135,7 +160,7 @@ impl Engine {
 }
 
 impl Node {
-    fn start(folder: &Path) -> Self {
+    fn start(folder: &Path, tls: Option<&EngineTls>) -> Self {
         loop {
             let (port, bus) = (free_port(), free_port());
             let mut command = Command::new("redis-server");
@@ -153,9 +178,15 @@ impl Node {
             command.args(["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"]);
             command.args(["--cluster-node-timeout", NODE_TIMEOUT_MS, "--repl-diskless-sync-delay", "0"]);
             command.args(["--cluster-config-file", &format!("nodes-{port}.conf")]);
+            let secure = tls.map(|files| {
+                let (port, [certificate, key]) = (free_port(), &files.identity);
+                command.args(["--tls-port", &port.to_string(), "--tls-cluster", "yes", "--tls-ca-cert-file"]);
+                command.args([&files.ca, "--tls-cert-file", certificate, "--tls-key-file", key]);
+                port
+            });
             command.arg("--dir").arg(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             let child = command.spawn().expect("redis-server starts");
-            let mut node = Self { child, port, bus };
+            let mut node = Self { child, port, bus, tls: secure };
             // Another program may have taken a port meanwhile.
             let answers = wait_for(PATIENCE, "an engine to answer or to end", || {
                 let has_ended = node.child.try_wait().unwrap().is_some();
