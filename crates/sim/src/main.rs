@@ -5,25 +5,38 @@ use std::io::{Write as _, stdout};
 use sim::judge::judge;
 use sim::scenario::Scenario;
 
+/// Worlds that are played where nothing else is said.
+const WORLDS: u64 = 1000;
 /// Swarms that are shown.
 const SWARMS: u64 = 5;
 
-fn main() -> anyhow::Result<()> {
-    let mut out = stdout().lock();
-    let mut words = std::env::args().skip(1);
-    let (mut worlds, mut first, mut swarm) = (1000_u64, 0_u64, false);
+/// What was typed.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    worlds: u64,
+    first: u64,
+    swarm: bool,
+}
+
+/// A seed alone is one world, to look at; `--worlds` counts from it, in whichever order they stand.
+fn read(mut words: impl Iterator<Item = String>) -> anyhow::Result<Asked> {
+    let (mut worlds, mut first, mut swarm) = (None, None, false);
     while let Some(word) = words.next() {
-        let mut number = || words.next().and_then(|text| text.parse().ok());
+        let mut number = || words.next().and_then(|text| text.parse::<u64>().ok());
         match word.as_str() {
-            "--worlds" => worlds = number().ok_or_else(|| anyhow::anyhow!("--worlds of how many?"))?,
-            "--seed" => {
-                first = number().ok_or_else(|| anyhow::anyhow!("--seed of what number?"))?;
-                worlds = 1;
-            }
+            "--worlds" => worlds = Some(number().ok_or_else(|| anyhow::anyhow!("--worlds of how many?"))?),
+            "--seed" => first = Some(number().ok_or_else(|| anyhow::anyhow!("--seed of what number?"))?),
             "--swarm" => swarm = true,
             _ => anyhow::bail!("unknown argument '{word}'; there are --worlds N, --seed N and --swarm"),
         }
     }
+    let worlds = worlds.unwrap_or(if first.is_some() { 1 } else { WORLDS });
+    Ok(Asked { worlds, first: first.unwrap_or(0), swarm })
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    let Asked { worlds, first, swarm } = read(std::env::args().skip(1))?;
     if swarm {
         for seed in first..first.saturating_add(worlds.min(SWARMS)) {
             show_swarm(&Scenario::swarm(8, 64, seed), &mut out)?;
@@ -62,4 +75,19 @@ fn show_swarm(scenario: &Scenario, out: &mut impl std::io::Write) -> anyhow::Res
         report.sent.first().copied().unwrap_or_default() / file,
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_one_world_unless_their_number_is_said() {
+        let asked = |text: &str| read(text.split_whitespace().map(str::to_owned)).unwrap();
+        let of = |worlds, first| Asked { worlds, first, swarm: false };
+        assert_eq!(asked(""), of(1000, 0));
+        assert_eq!(asked("--seed 7"), of(1, 7));
+        assert_eq!(asked("--worlds 20 --seed 7"), of(20, 7));
+        assert_eq!(asked("--seed 7 --worlds 20"), of(20, 7));
+    }
 }
