@@ -368,6 +368,12 @@ fn a_holder_of_a_ticket_an_outsider_and_a_program_of_1_0_are_told_apart_and_a_ti
     index.raw().exchange(spec::lookup(7), spec::NOT_FOUND);
     assert!(!String::from_utf8_lossy(&http_with(index.port(), "/api/v1/files", "").body).contains("other"));
 
+    for file in ["rfc7.txt", "other.txt"] {
+        wait_for(PATIENCE, "the file to be hashed", || {
+            let found = ask(Some(&member), &["lookup", file, "--json"], &secure);
+            found.objects().first()?["hash"].as_str().map(drop)
+        });
+    }
     let here = empty_folder();
     let mut get = with_token(&member, p2pci(["get", "-r", "plans", "--no-upload", "--server", &secure]));
     get.current_dir(here.path());
