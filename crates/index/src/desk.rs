@@ -27,6 +27,7 @@ use proto::wire::status::Status;
 use proto::wire::version::Version;
 
 use crate::claims::Peers;
+use crate::guard::Losing;
 use crate::meter::Kind;
 use crate::notice::{LeftWhy, Notice};
 use crate::outlet::{Outlet, is_full};
@@ -50,12 +51,21 @@ pub(crate) struct Desk {
     source: SocketAddr,
     view: View,
     peers: Peers,
-    /// The requester may be told what is wanted.
-    listening: Option<Box<Listening>>,
+    /// In a box, as few sessions have any of it.
+    unasked: Option<Box<Unasked>>,
     /// Ends a wait; everything else is short.
     stop: StopSignal,
     /// `None` as long as it stays. A task that is aborted is so because the index stops.
     left: Option<Box<LeftWhy>>,
+}
+
+/// What the requester may be told without having asked just now.
+#[derive(Debug, Default)]
+struct Unasked {
+    /// What is wanted of it.
+    listening: Option<Listening>,
+    /// That the token which it has shown is none any more.
+    losing: Option<Losing>,
 }
 
 /// What an answer said, for the notice.
@@ -89,12 +99,17 @@ impl Desk {
         let requester = Requester { source: source.ip(), reached };
         let Settings { record_host, order, .. } = shared.settings;
         let view = View { policy: record_host, order, requester, session: id, pass: None };
-        Self { shared, source, view, peers: Peers::default(), listening: None, stop, left: None }
+        Self { shared, source, view, peers: Peers::default(), unasked: None, stop, left: None }
     }
 
-    /// What the requester is to be told without having asked just now.
+    fn unasked(&mut self) -> &mut Unasked {
+        self.unasked.get_or_insert_default()
+    }
+
+    /// What is wanted of the requester.
     pub(crate) fn poll_wanted(&self, context: &Context<'_>) -> Poll<Vec<Arc<str>>> {
-        self.listening.as_ref().map_or(Poll::Pending, |listening| listening.poll(context))
+        let listening = self.unasked.as_ref().and_then(|unasked| unasked.listening.as_ref());
+        listening.map_or(Poll::Pending, |listening| listening.poll(context))
     }
 
     /// Closes the session.

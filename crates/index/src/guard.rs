@@ -3,10 +3,13 @@
 //! Only an index that was given tokens has a guard; without one everybody who is let in may do everything, as ever. What a token is for
 //! is decided in `proto::access`; here is what is shared by all sessions and changes while they live.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use net::permits::network_of;
 use proto::access::Denied;
@@ -16,8 +19,9 @@ use proto::access::penalty::PenaltyBox;
 use proto::access::rights::{Right, Rights};
 use proto::access::ticket::{Signer, Ticket};
 use proto::access::tokens::{Grant, Tokens};
-use proto::limits::TICKET_LASTS;
 use proto::value::digest::Digest;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// The guard of an index.
 #[derive(Debug)]
@@ -25,11 +29,16 @@ pub struct Guard {
     tokens: RwLock<Arc<Tokens>>,
     /// Grows with each change of the tokens.
     generation: AtomicU64,
+    /// Wakes those who wait for such a change.
+    changed: watch::Sender<()>,
     /// What may be done without a token.
     anyone: Rights,
     penalties: Mutex<PenaltyBox>,
-    signer: Arc<Signer>,
+    issuer: Arc<Issuer>,
 }
+
+/// How often the wall clock is looked at for the end of a token.
+const CLOCK_LOOKED_AT: Duration = Duration::from_secs(60);
 
 /// That somebody has shown a token.
 #[derive(Debug)]
@@ -37,7 +46,16 @@ pub struct Pass {
     grant: Arc<Grant>,
     /// Of the tokens among which it was found.
     generation: u64,
-    signer: Arc<Signer>,
+    issuer: Arc<Issuer>,
+}
+
+/// What tickets are made with.
+#[derive(Debug)]
+pub struct Issuer {
+    /// Signs them.
+    pub signer: Signer,
+    /// How long one is good.
+    pub time: Duration,
 }
 
 impl Pass {
@@ -52,21 +70,22 @@ impl Pass {
         let names = groups.names();
         let own = self.grant.group.as_ref().filter(|own| names.contains(own));
         let group = own.or_else(|| names.first().filter(|_| self.grant.opens(names)))?;
-        let expires = seconds_now().saturating_add(TICKET_LASTS.as_secs());
-        Some(self.signer.sign(&Ticket { hash, expires, group: Arc::clone(group) }))
+        let expires = seconds_now().saturating_add(self.issuer.time.as_secs());
+        Some(self.issuer.signer.sign(&Ticket { hash, expires, group: Arc::clone(group) }))
     }
 }
 
 impl Guard {
-    /// Knows these tokens; whoever shows none may do `anyone`. Tickets are signed with the key that comes of `seed`, which is random.
+    /// Knows these tokens; whoever shows none may do `anyone`.
     #[must_use]
-    pub fn new(tokens: Tokens, anyone: Rights, seed: &[u8; 32]) -> Self {
+    pub fn new(tokens: Tokens, anyone: Rights, issuer: Issuer) -> Self {
         Self {
             tokens: RwLock::new(Arc::new(tokens)),
             generation: AtomicU64::new(0),
+            changed: watch::Sender::default(),
             anyone,
             penalties: Mutex::default(),
-            signer: Arc::new(Signer::new(seed)),
+            issuer: Arc::new(issuer),
         }
     }
 
@@ -74,6 +93,7 @@ impl Guard {
     pub fn replace(&self, tokens: Tokens) {
         *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
         self.generation.fetch_add(1, Ordering::Release);
+        self.changed.send_replace(());
     }
 
     /// Looks at what somebody shows. `is_private`: nobody on the path can read it.
@@ -98,7 +118,7 @@ impl Guard {
         if found == Err(Denied::Unknown) {
             penalties.note(network, now);
         }
-        found.map(|grant| Arc::new(Pass { grant, generation, signer: Arc::clone(&self.signer) }))
+        found.map(|grant| Arc::new(Pass { grant, generation, issuer: Arc::clone(&self.issuer) }))
     }
 
     /// Whether somebody with this pass may do something.
@@ -109,13 +129,7 @@ impl Guard {
         let Some(pass) = pass else {
             return if self.anyone.include(needed) { Ok(()) } else { Err(Denied::NoToken { needed }) };
         };
-        let is_current = self.generation.load(Ordering::Acquire) == pass.generation;
-        if !is_current && !self.tokens().still_have(&pass.grant) {
-            return Err(Denied::Unknown);
-        }
-        if pass.grant.is_over(seconds_now()) {
-            return Err(Denied::Expired);
-        }
+        self.still_good(pass)?;
         let has = pass.grant.can;
         if has.include(needed) || self.anyone.include(needed) {
             Ok(())
@@ -124,14 +138,60 @@ impl Guard {
         }
     }
 
+    /// Whether a pass is still one: its token was not taken back, and its time is not over.
+    fn still_good(&self, pass: &Pass) -> Result<(), Denied> {
+        let is_current = self.generation.load(Ordering::Acquire) == pass.generation;
+        if !is_current && !self.tokens().still_have(&pass.grant) {
+            return Err(Denied::Unknown);
+        }
+        if pass.grant.is_over(seconds_now()) { Err(Denied::Expired) } else { Ok(()) }
+    }
+
+    /// Waits until a pass is none any more, and says why.
+    pub async fn lost(&self, pass: &Pass) -> Denied {
+        let mut changed = self.changed.subscribe();
+        loop {
+            // Looked at after listening began, so nothing is missed.
+            if let Err(denied) = self.still_good(pass) {
+                return denied;
+            }
+            // A token's end is on the wall clock, which may be set while we wait; so not for longer than a while.
+            let end = pass.grant.expires.map(|end| Duration::from_secs(end.saturating_sub(seconds_now())));
+            match end {
+                Some(left) => _ = timeout(left.min(CLOCK_LOOKED_AT), changed.changed()).await,
+                None => _ = changed.changed().await,
+            }
+        }
+    }
+
     /// The public half of the key that signs tickets.
     #[must_use]
     pub fn ticket_key(&self) -> Digest {
-        self.signer.public()
+        self.issuer.signer.public()
     }
 
     fn tokens(&self) -> Arc<Tokens> {
         Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A session's wait for the loss of its pass.
+pub(crate) struct Losing(Pin<Box<dyn Future<Output = Denied> + Send + Sync>>);
+
+impl Losing {
+    pub(crate) fn new(guard: Arc<Guard>, pass: Arc<Pass>) -> Self {
+        Self(Box::pin(async move { guard.lost(&pass).await }))
+    }
+
+    /// Why it is lost, once it is.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Denied> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Losing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Losing")
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use proto::access::Denied;
 use proto::directory::SessionId;
 use proto::wire::refusal::{Reason, Refusal};
 use proto::wire::request::Request;
@@ -55,6 +56,8 @@ pub enum LeftWhy {
     EndOfFile,
     /// After this refusal nothing on it could be understood.
     Refused(Reason),
+    /// The token that it had shown was taken back, or its time is over.
+    LostToken(Denied),
     /// The other side did not read its answers.
     Stalled,
     /// It broke.

@@ -22,12 +22,13 @@ use net::accept::Incoming;
 use net::limits::PRESENCE;
 use net::stop::{StopSignal, Stopped};
 use net::stream::WriteError;
+use proto::access::Denied;
 use proto::limits::{INDEX_READ, INDEX_TURN, LINGER};
 use proto::wire::decoder::{Decoded, RequestDecoder};
 use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep_until};
 
-use crate::desk::v11::write_wanted;
+use crate::desk::v11::{write_denied, write_wanted};
 use crate::desk::{Desk, Step};
 use crate::meter::Kind;
 use crate::notice::LeftWhy;
@@ -78,6 +79,8 @@ enum Event {
     Wake(Instant),
     /// Of these files something is wanted from the other side.
     Wanted(Vec<Arc<str>>),
+    /// The token that was shown is none any more.
+    LostToken(Denied),
     Stop,
     Failed(io::Error),
 }
@@ -99,7 +102,7 @@ impl Farewell {
     fn after(why: &LeftWhy) -> Self {
         match why {
             LeftWhy::EndOfFile => Self::Close,
-            LeftWhy::Refused(_) | LeftWhy::Stopping => Self::Linger,
+            LeftWhy::Refused(_) | LeftWhy::LostToken(_) | LeftWhy::Stopping => Self::Linger,
             LeftWhy::Stalled => Self::Abort,
             LeftWhy::Error(_) => Self::Drop,
         }
@@ -249,6 +252,9 @@ impl Session {
         if let Poll::Ready(names) = desk.poll_wanted(context) {
             return Poll::Ready(Event::Wanted(names));
         }
+        if let Poll::Ready(denied) = desk.poll_lost(context) {
+            return Poll::Ready(Event::LostToken(denied));
+        }
         match waking {
             Some(waking) => waking.as_mut().poll(context).map(|()| Event::Wake(Instant::now())),
             None => Poll::Pending,
@@ -260,6 +266,11 @@ impl Session {
             Event::Answered => {}
             Event::Bytes(now) | Event::Wake(now) => Begun::within(&mut self.begun, &self.desk).now = now,
             Event::Wanted(names) => write_wanted(&names, self.outlet.held()),
+            // Whoever holds records by a token that is none has them no longer.
+            Event::LostToken(denied) => {
+                write_denied(&denied, self.outlet.held());
+                return Err(LeftWhy::LostToken(denied));
+            }
             Event::EndOfFile => Begun::within(&mut self.begun, &self.desk).decoder.push_end_of_file(),
             Event::Stop => return Err(LeftWhy::Stopping),
             Event::Failed(error) => return Err(LeftWhy::Error(error)),

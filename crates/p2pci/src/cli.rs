@@ -13,7 +13,7 @@ use proto::access::rights::Rights;
 use proto::limits::KEEP_FREE_PERCENT;
 use proto::reach::Net;
 
-use crate::settings::{ListenAddr, Ports, Rate, SeedTime, indexes, presence};
+use crate::settings::{ListenAddr, Ports, Rate, SeedTime, indexes, presence, ticket_time};
 
 /// Peer-to-peer file sharing with a centralized index.
 #[derive(Debug, Parser)]
@@ -165,6 +165,13 @@ pub struct Server {
         env = "P2PCI_ANYONE_CAN"
     )]
     pub anyone_can: Rights,
+    /// The key that signs what opens private files: made if it is not there, and the same file for all nodes of a cluster;
+    /// without it there is a new key at each start
+    #[arg(long, value_name = "FILE", requires = "tokens", env = "P2PCI_TICKET_KEY")]
+    pub ticket_key: Option<PathBuf>,
+    /// How long what opens a private file is good: 1s to 24h
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = ticket_time, requires = "tokens", env = "P2PCI_TICKET_TIME")]
+    pub ticket_time: std::time::Duration,
     /// Let in only those with a certificate of these authorities: a file in PEM
     #[arg(long, value_name = "FILE", env = "P2PCI_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,

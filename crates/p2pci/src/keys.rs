@@ -152,7 +152,7 @@ fn certificate_params() -> Result<CertificateParams, Failure> {
 }
 
 /// Puts a whole file there at once. One that has come there meanwhile stays: it is as good.
-fn put(folder: &Path, path: &Path, text: &str, mode: u32) -> io::Result<()> {
+pub fn put(folder: &Path, path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;

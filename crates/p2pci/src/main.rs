@@ -21,6 +21,7 @@ mod sha256;
 mod signals;
 mod stdin_lines;
 mod thread;
+mod ticket_key;
 mod token_file;
 mod tongues;
 mod writer;

@@ -262,6 +262,7 @@ fn left_why(why: &LeftWhy) -> String {
     match why {
         LeftWhy::EndOfFile => "closed".to_owned(),
         LeftWhy::Refused(reason) => format!("cut off: {reason}"),
+        LeftWhy::LostToken(denied) => format!("cut off: {denied}"),
         LeftWhy::Stalled => "cut off: it reads none of its answer".to_owned(),
         LeftWhy::Error(error) => format!("connection lost: {error}"),
         LeftWhy::Stopping => "the index stops".to_owned(),

@@ -11,7 +11,7 @@ use peer::limit::RateLimit;
 use peer::link::IndexAddr;
 use proto::access::groups::Groups;
 use proto::access::tokens::is_group;
-use proto::limits::{INDEX_PORT, INDEXES_MAX, SEARCH_FOUND_MAX};
+use proto::limits::{INDEX_PORT, INDEXES_MAX, SEARCH_FOUND_MAX, TICKET_TIME_MAX, TICKET_TIME_MIN};
 use proto::value::digest::Digest;
 use proto::value::host::{Host, PeerAddr, Terms};
 use proto::value::number::Port;
@@ -91,6 +91,15 @@ pub fn presence(text: &str) -> Result<Duration, String> {
     match (PRESENCE_MIN..=PRESENCE_MAX).contains(&time) {
         true => Ok(time),
         false => Err("it must be from 5s to 12h".to_owned()),
+    }
+}
+
+/// How long a ticket is good.
+pub fn ticket_time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match (TICKET_TIME_MIN..=TICKET_TIME_MAX).contains(&time) {
+        true => Ok(time),
+        false => Err("it must be from 1s to 24h".to_owned()),
     }
 }
 

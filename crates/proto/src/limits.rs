@@ -318,7 +318,11 @@ pub const WRONG_TOKENS_PER_MINUTE: u32 = 20;
 /// Networks whose wrong tokens are remembered.
 pub const PENALTY_NETWORKS_MAX: usize = 4096;
 /// How long a ticket is good: long enough to begin a download, and to go on with one after a break.
-pub const TICKET_LASTS: Duration = Duration::from_secs(3600);
+pub const TICKET_TIME: Duration = Duration::from_secs(3600);
+/// The shortest and the longest time that may be chosen instead.
+pub const TICKET_TIME_MIN: Duration = Duration::from_secs(1);
+/// See [`TICKET_TIME_MIN`].
+pub const TICKET_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 const _: () = {
     assert!(LINE_BYTES_MAX < HEAD_BYTES_MAX, "a head must hold at least one line of full length");
@@ -345,5 +349,7 @@ const _: () = {
     assert!(UPLOADS_MAX + UPLOADS_WAITING < UPLOAD_CONNECTIONS_MAX);
     assert!(UPLOADS_ABREAST <= UPLOADS_PER_ADDRESS && UPLOADS_WAITING_PER_ADDRESS < UPLOADS_WAITING);
     assert!(UPLOAD_PLACE_AGAIN.as_secs() < DOWNLOAD_FIRST_BYTE.as_secs());
+    assert!(TICKET_TIME_MIN.as_secs() <= TICKET_TIME.as_secs());
+    assert!(TICKET_TIME.as_secs() <= TICKET_TIME_MAX.as_secs());
     assert!(UPLOADS_PER_ADDRESS < UPLOADS_MAX, "one address must not keep all others waiting");
 };

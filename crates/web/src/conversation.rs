@@ -11,6 +11,7 @@ use axum::body::{Body, HttpBody};
 use axum::http::{self, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use index::guard::Pass;
 use net::accept::Incoming;
 use net::deadline::Deadline;
 use net::hear::{Heard, hear};
@@ -133,7 +134,7 @@ impl Session {
 
     async fn send(&mut self, response: Response<Body>, method: Method, keep_alive: bool) -> Result<(), Over> {
         let (parts, mut body) = response.into_parts();
-        let http::response::Parts { status, headers, .. } = parts;
+        let http::response::Parts { status, headers, extensions, .. } = parts;
         let length = body.size_hint().exact();
         let end = match (status, length) {
             (StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT, _) => End::Bodiless,
@@ -144,7 +145,7 @@ impl Session {
         match (method, end) {
             (Method::Head, End::Close) => Err(Over),
             (Method::Head, _) | (_, End::Bodiless) => Ok(()),
-            (Method::Get, End::Close) => self.stream_out(body).await,
+            (Method::Get, End::Close) => self.stream_out(body, extensions.get::<Arc<Pass>>()).await,
             (Method::Get, End::After(_)) => {
                 while let Some(data) = next_data(&mut body).await {
                     self.out.extend_from_slice(&data);
@@ -157,8 +158,9 @@ impl Session {
         }
     }
 
-    /// Sends what has no end of its own, piece by piece as it comes, until either side has had enough.
-    async fn stream_out(&mut self, mut body: Body) -> Result<(), Over> {
+    /// Sends what has no end of its own, piece by piece as it comes, until either side has had enough or the token that
+    /// was shown is none any more.
+    async fn stream_out(&mut self, mut body: Body, pass: Option<&Arc<Pass>>) -> Result<(), Over> {
         loop {
             self.flush().await?;
             tokio::select! {
@@ -168,6 +170,7 @@ impl Session {
                 },
                 () = self.stream.ended() => return Err(Over),
                 () = self.stop.stopped() => return Err(Over),
+                () = self.site.lost(pass.map(|pass| &**pass)) => return Err(Over),
             }
         }
     }

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{self, HeaderValue, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
+use index::guard::{Guard, Pass};
 use index::server::Server;
 use net::accept::Incoming;
 use net::stop::StopSignal;
@@ -154,9 +155,10 @@ impl Site {
         if let Some(refusal) = self.door.turn_away(request) {
             return refusal;
         }
-        if let Err(denied) = self.door.admit(request, requester, is_private) {
-            return denied_in_words(&denied);
-        }
+        let pass = match self.door.admit(request, requester, is_private) {
+            Ok(pass) => pass,
+            Err(denied) => return denied_in_words(&denied),
+        };
         // Asked for most, and in need of nothing that a router does.
         if let Some(shared) = self.leads.as_ref().filter(|_| files::is_asked_for(request)) {
             return files::find(shared, request, requester).await;
@@ -169,24 +171,41 @@ impl Site {
         *asked.uri_mut() = uri;
         asked.extensions_mut().insert(requester);
         asked.extensions_mut().insert(Arc::clone(request));
-        match self.router.clone().call(asked).await {
-            Ok(response) => response,
-            Err(never) => match never {},
+        let Ok(mut response) = self.router.clone().call(asked).await;
+        if let Some(pass) = pass {
+            // For answers that have no end of their own.
+            response.extensions_mut().insert(pass);
+        }
+        response
+    }
+
+    /// Waits until a pass that was shown is none any more.
+    pub(crate) async fn lost(&self, pass: Option<&Pass>) {
+        match (self.door.guard(), pass) {
+            (Some(guard), Some(pass)) => _ = guard.lost(pass).await,
+            _ => std::future::pending().await,
         }
     }
 }
 
 impl Door {
     /// Whether this may be asked, where not everybody may ask everything.
-    fn admit(&self, request: &Request, requester: Requester, is_private: bool) -> Result<(), Denied> {
-        let (Some(guard), Some(needed)) =
-            (self.guarded.as_ref().and_then(Server::guard), needed(&request.path))
-        else {
-            return Ok(());
+    fn admit(
+        &self,
+        request: &Request,
+        requester: Requester,
+        is_private: bool,
+    ) -> Result<Option<Arc<Pass>>, Denied> {
+        let (Some(guard), Some(needed)) = (self.guard(), needed(&request.path)) else {
+            return Ok(None);
         };
         let shown = request.credential.as_deref();
         let pass = shown.map(|shown| guard.admit(shown, requester.source, is_private)).transpose()?;
-        guard.allow(pass.as_deref(), needed)
+        guard.allow(pass.as_deref(), needed).map(|()| pass)
+    }
+
+    fn guard(&self) -> Option<&Guard> {
+        self.guarded.as_ref().and_then(Server::guard)
     }
 
     /// Threats W1 and W2: a name that can be rebound, and a page of another site that reads the API. Following a link from

@@ -1,5 +1,8 @@
 //! What each request takes, and what is said to whoever may not.
 
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
 use net::stream::WriteError;
 use proto::access::Denied;
 use proto::access::credential::Credential;
@@ -13,6 +16,7 @@ use proto::wire::v11::watch::Scope;
 
 use super::Desk;
 use super::v11::Reply;
+use crate::guard::Losing;
 use crate::outlet::Outlet;
 
 const NO_TOKEN: Reason = Reason::NotServedHere("this takes a token, which only programs of 1.1 can show");
@@ -53,11 +57,28 @@ impl Desk {
 
     /// The connection shows a token.
     pub(super) fn show(&mut self, shown: &Credential, is_private: bool) -> Result<(), Denied> {
-        if let Some(guard) = &self.shared.guard {
-            self.view.pass = None;
-            self.view.pass = Some(guard.admit(shown, self.source.ip(), is_private)?);
+        if let Some(guard) = self.shared.guard.clone() {
+            (self.view.pass, self.unasked().losing) = (None, None);
+            let pass = guard.admit(shown, self.source.ip(), is_private)?;
+            let losing = Losing::new(guard, Arc::clone(&pass));
+            self.unasked().losing = Some(losing);
+            self.view.pass = Some(pass);
         }
         Ok(())
+    }
+
+    /// That the token which was shown is none any more.
+    pub(crate) fn poll_lost(&mut self, context: &mut Context<'_>) -> Poll<Denied> {
+        let losing = self.unasked.as_mut().and_then(|unasked| unasked.losing.as_mut());
+        losing.map_or(Poll::Pending, |losing| losing.poll(context))
+    }
+
+    /// The same for whoever waits within an answer.
+    pub(super) async fn lost(&self) {
+        match (&self.shared.guard, &self.view.pass) {
+            (Some(guard), Some(pass)) => _ = guard.lost(pass).await,
+            _ => std::future::pending().await,
+        }
     }
 
     /// Whether files may be private here.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use net::stream::WriteError;
+use proto::access::Denied;
 use proto::directory::{Cursor, Key, SessionId};
 use proto::limits::{REFUSALS_TOLD_MAX, V11_BODY_HELD};
 use proto::search::Query;
@@ -91,7 +92,7 @@ impl Desk {
             }
             Ask::Wants => {
                 let listening = self.shared.wants.listen(self.view.session);
-                self.listening = Some(Box::new(listening));
+                self.unasked().listening = Some(listening);
                 Reply::ok(Vec::new(), 0)
             }
             Ask::Watch(scope) => return self.watch(scope, request, outlet).await,
@@ -167,7 +168,8 @@ impl Desk {
         let applied = self.shared.store.apply(self.view.session, op).await;
         applied.map_err(|error| error.to_string())?;
         // Only who was asked is listened to: the room for pieces is everybody's.
-        if let (Some(listening), Some(content)) = (&self.listening, content)
+        let listening = self.unasked.as_ref().and_then(|unasked| unasked.listening.as_ref());
+        if let (Some(listening), Some(content)) = (listening, content)
             && let Some(pieces) = line.checked_pieces()
             && listening.answered(&line.name)
         {
@@ -196,7 +198,8 @@ impl Desk {
         }
     }
 
-    /// The variants of a file; waits for the first one as long as it was asked to, unless the requester goes or the index stops.
+    /// The variants of a file; waits for the first one as long as it was asked to, unless the requester goes, loses its
+    /// token, or the index stops.
     async fn lookup_file(&self, target: &Target, wait: Duration, outlet: &Outlet) -> Reply {
         let deadline = Instant::now() + wait;
         let waiting = self.shared.waiting();
@@ -215,6 +218,7 @@ impl Desk {
                 _ = timeout_at(deadline.into(), news) => {}
                 () = outlet.stream.ended() => return reply_with(&found),
                 () = self.stop.stopped() => return reply_with(&found),
+                () = self.lost() => return reply_with(&found),
             }
         }
     }
@@ -289,6 +293,12 @@ pub(crate) fn write_wanted(names: &[Arc<str>], out: &mut Vec<u8>) {
         write_line(&NameLine { name: (&**name).into() }, &mut body);
     }
     Answer::plain(Status::Wanted, &body).write(out);
+}
+
+/// Appends what is said to whoever has lost its token, before the connection ends.
+pub(crate) fn write_denied(denied: &Denied, out: &mut Vec<u8>) {
+    let Reply { status, body, .. } = Reply::denied(denied);
+    Answer::plain(status, &body).write(out);
 }
 
 /// Appends the answer to a request that cannot be understood.

@@ -18,7 +18,7 @@ use crate::store::{News, Watch};
 use crate::variants;
 
 impl Desk {
-    /// Tells changes until the requester stops sending or the index stops.
+    /// Tells changes until the requester stops sending, loses its token, or the index stops.
     pub(super) async fn watch(
         &self,
         scope: &Scope,
@@ -47,12 +47,13 @@ impl Desk {
         Ok(())
     }
 
-    /// Waits for something, unless the requester goes or the index stops before.
+    /// Waits for something, unless the requester goes, loses its token, or the index stops before.
     async fn goes_on(&self, something: impl Future<Output = ()>, outlet: &Outlet) -> bool {
         tokio::select! {
             () = something => true,
             () = outlet.stream.ended() => false,
             () = self.stop.stopped() => false,
+            () = self.lost() => false,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Who may do what: tokens with their rights, guesses, and lists of addresses. Each test's name begins with the threat that it is about.
 
+mod tickets;
+
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -8,13 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::places::{empty_folder, folder, tree};
 use crate::world::{
-    BLOCK, Finished, HttpAnswer, Index, Namespace, PATIENCE, Process, Raw, Sharer, http, noise, p2pci,
-    p2pci_behind, run, run_command, run_in, spec, wait_for,
+    Finished, HttpAnswer, Index, Namespace, PATIENCE, Process, Raw, Sharer, http, p2pci, p2pci_behind, run,
+    run_command, run_in, spec, wait_for,
 };
 
 /// A token file of a test.
@@ -178,6 +179,44 @@ fn i21_a_token_that_is_revoked_or_over_is_none_within_a_second_or_two() {
 }
 
 #[test]
+fn i21_records_and_watches_go_with_the_token_that_they_were_made_with() {
+    let tokens = Tokens::new();
+    let (publisher, brief) =
+        (tokens.new_token("add", &[]), tokens.new_token("list,add", &["--expires", "3s"]));
+    let (reader, admin) = (tokens.new_token("list", &[]), tokens.new_token("admin", &[]));
+    let index = tokens.index(&[]);
+    let (_outer, files) = tree("shared", &[("long.txt", "long")]);
+    let (_other, passing) = tree("shared", &[("short.txt", "short")]);
+    let share = |token: &str, folder: &Path| {
+        let sharer =
+            Sharer::from_command(with_token(token, p2pci(Sharer::args(folder, &index.address(), &[]))));
+        assert_eq!(sharer.registered()["files"], 1, "{}", sharer.registered());
+        sharer
+    };
+    let (_stays, _goes) = (share(&publisher, &files), share(&brief, &passing));
+    let listed = || ask(Some(&admin), &["list"], &index.address()).text();
+    let mut watching = index.raw();
+    watching.send(ping(&reader) + "WATCH ALL P2P-CI/1.1\r\n\r\n");
+    let mut viewing = index.raw();
+    let events = "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n";
+    viewing.send(format!("{events}Authorization: Bearer {reader}\r\n\r\n"));
+    wait_for(PATIENCE, "the records to go when the time is over", || {
+        let text = listed();
+        (text.contains("long.txt") && !text.contains("short.txt")).then_some(())
+    });
+
+    // Its records go, though its holder says nothing.
+    assert_eq!(tokens.command(&["revoke", &tokens.id_of("add")]).code, Some(0));
+    wait_for(PATIENCE, "the records to go", || (!listed().contains("long.txt")).then_some(()));
+    index.wait_event("the reason in the log", |event| event["why"].to_string().contains("revoked"));
+    // Nobody waits for changes by a token that is none.
+    assert_eq!(tokens.command(&["revoke", &tokens.id_of("list")]).code, Some(0));
+    let told = String::from_utf8(watching.read_to_end()).unwrap();
+    assert!(String::from_utf8_lossy(&viewing.read_to_end()).contains("text/event-stream"));
+    assert!(told.contains("401 Unauthorized") && told.contains("revoked"), "{told}");
+}
+
+#[test]
 fn i21_of_ten_thousand_guesses_twenty_are_looked_at_and_nobody_else_is_kept_out() {
     let tokens = Tokens::new();
     let token = tokens.new_token("list", &[]);
@@ -323,129 +362,6 @@ fn lists_of_addresses_decide_at_the_door_and_are_read_again() {
     assert!(is_served(6), "what was there before goes on");
     let bad = run(["server", "--listen", "127.0.0.1:0", "--address-list", list.to_str().unwrap()]);
     assert!(bad.code == Some(2) && bad.stderr.contains("line 1"), "{}", bad.stderr);
-}
-
-/// What a peer's upload port says to a request with this header, in TLS: the status, and the body.
-fn asked(source: &Value, path: &str, authorization: Option<&str>) -> (String, String) {
-    let mut curl = Command::new("curl");
-    let url = format!("https://127.0.0.1:{}{path}", source["port"]);
-    curl.args(["--silent", "--insecure", "--write-out", "%{stderr}%{http_code}", &url]);
-    if let Some(value) = authorization {
-        curl.args(["--header", &format!("Authorization: {value}")]);
-    }
-    let done = run_command(curl);
-    (done.stderr.clone(), done.text())
-}
-
-/// A source of a file as the holder of a token is told it.
-fn source_of(token: &str, file: &str, server: &str) -> Option<Value> {
-    let found = ask(Some(token), &["lookup", file, "--json"], server);
-    found.objects().first().map(|variant| variant["sources"][0].clone()).filter(Value::is_object)
-}
-
-#[test]
-fn a_holder_of_a_ticket_an_outsider_and_a_program_of_1_0_are_told_apart_and_a_ticket_is_for_one_file() {
-    let (tokens, keys) = (Tokens::new(), empty_folder());
-    let keys = keys.path().to_str().unwrap();
-    let publisher = tokens.new_token("add", &[]);
-    let member = tokens.new_token("list,get", &["--group", "team"]);
-    let outsider = tokens.new_token("list,get,add", &["--group", "ops"]);
-    let index = tokens.index(&["--tls", "--tls-dir", keys, "--anyone-can", "list,get"]);
-    let listening = index.wait_event("the index to listen", |event| event["type"] == "listening");
-    let secure = format!("tls://{}#{}", index.address(), listening["fingerprint"].as_str().unwrap());
-    let (_outer, files) = tree("plans", &[("rfc7.txt", "secret one"), ("other.txt", "secret two")]);
-    let flags = ["--private", "team", "--tls-dir", keys];
-    let sharer = Sharer::from_command(with_token(&publisher, p2pci(Sharer::args(&files, &secure, &flags))));
-    assert_eq!(sharer.registered()["files"], 2, "{}", sharer.registered());
-
-    // Nobody else hears of it, in whatever tongue.
-    for token in [None, Some(&*outsider)] {
-        assert_eq!(ask(token, &["list"], &secure).code, Some(3));
-        assert_eq!(ask(token, &["lookup", "other.txt"], &secure).code, Some(3));
-        assert_ne!(ask(token, &["search", "other"], &secure).code, Some(0));
-    }
-    index.raw().exchange(spec::LIST, spec::NOT_FOUND);
-    index.raw().exchange(spec::lookup(7), spec::NOT_FOUND);
-    assert!(!String::from_utf8_lossy(&http_with(index.port(), "/api/v1/files", "").body).contains("other"));
-
-    for file in ["rfc7.txt", "other.txt"] {
-        wait_for(PATIENCE, "the file to be hashed", || {
-            let found = ask(Some(&member), &["lookup", file, "--json"], &secure);
-            found.objects().first()?["hash"].as_str().map(drop)
-        });
-    }
-    let here = empty_folder();
-    let mut get = with_token(&member, p2pci(["get", "-r", "plans", "--no-upload", "--server", &secure]));
-    get.current_dir(here.path());
-    let got = run_command(get);
-    assert_eq!(got.code, Some(0), "{}", got.stderr);
-    assert_eq!(fs::read_to_string(here.path().join("plans/other.txt")).unwrap(), "secret two");
-
-    let one = source_of(&member, "rfc7.txt", &secure).unwrap();
-    let two = source_of(&member, "other.txt", &secure).unwrap();
-    let path = |bytes: &[u8]| format!("/hash/{}", blake3::hash(bytes).to_hex());
-    let (path, ticket) =
-        (path(b"secret one"), |source: &Value| format!("Ticket {}", source["ticket"].as_str().unwrap()));
-    assert_eq!(asked(&one, &path, Some(&ticket(&one))), ("200".to_owned(), "secret one".to_owned()));
-    let altered = ticket(&one).replace(&ticket(&one)[10..14], "0000");
-    let told = [
-        (None, "401", "private"),
-        (Some(ticket(&two)), "403", "another file"),
-        (Some(altered), "403", "altered"),
-        (Some(format!("Bearer {member}")), "403", "none"),
-    ];
-    for (shown, status, word) in told {
-        let (code, text) = asked(&one, &path, shown.as_deref());
-        assert!(code == status && text.contains(word), "{shown:?}: {code} {text}");
-    }
-    for path in ["/rfc/7", "/file/plans/other.txt", "/"] {
-        assert_eq!(asked(&one, path, Some(&ticket(&one))).0, "401", "{path}");
-    }
-    assert_eq!(sharer.raw().ask(spec::get(7)), spec::BAD_REQUEST);
-    // An index without tokens knows no groups.
-    let open = Index::start();
-    let mut refused = Process::start(p2pci(Sharer::args(&files, &open.address(), &flags)));
-    wait_for(PATIENCE, "the reason", || refused.stderr().contains("knows no groups").then_some(()));
-    refused.kill();
-}
-
-#[test]
-fn what_is_private_stays_private_after_it_has_spread() {
-    let (tokens, keys) = (Tokens::new(), empty_folder());
-    let keys = keys.path().to_str().unwrap();
-    let publisher = tokens.new_token("add", &[]);
-    let member = tokens.new_token("list,get", &["--group", "team"]);
-    let index = tokens.index(&["--tls", "--tls-dir", keys]);
-    let listening = index.wait_event("the index to listen", |event| event["type"] == "listening");
-    let secure = format!("tls://{}#{}", index.address(), listening["fingerprint"].as_str().unwrap());
-    let bytes = noise(7, 3 * BLOCK as usize);
-    let (_outer, files) = tree("plans", &[("big", &bytes)]);
-    let flags = ["--private", "team", "--tls-dir", keys];
-    let mut sharer =
-        Sharer::from_command(with_token(&publisher, p2pci(Sharer::args(&files, &secure, &flags))));
-    let (first, second) = (empty_folder(), empty_folder());
-    let get = |folder: &Path, more: &[&str]| {
-        let args = [&["get", "big", "--server", &secure, "--tls-dir", keys], more].concat();
-        let mut get = with_token(&member, p2pci(args));
-        get.current_dir(folder);
-        get
-    };
-    let mut seeder = Process::start(get(first.path(), &["--seed-time", "forever"]));
-    wait_for(PATIENCE, "the first copy", || first.path().join("big").exists().then_some(()));
-    sharer.process().kill();
-    let copy = wait_for(PATIENCE, "the copy to be the only source", || {
-        source_of(&member, "big", &secure).filter(|source| source["published"] == false)
-    });
-    assert_eq!(copy["private"], "team");
-    let path = format!("/hash/{}", blake3::hash(&bytes).to_hex());
-    for below in ["", "/blocks", "/have", "/end"] {
-        let (code, text) = asked(&copy, &format!("{path}{below}"), None);
-        assert!(code == "401" && text.contains("private"), "{below}: {code} {text}");
-    }
-    let again = run_command(get(second.path(), &["--no-upload"]));
-    assert_eq!(again.code, Some(0), "{}", again.stderr);
-    assert!(fs::read(second.path().join("big")).unwrap() == bytes);
-    seeder.kill();
 }
 
 /// Threats I13 and I14: a peer's records are its connection's, and name where that comes from.

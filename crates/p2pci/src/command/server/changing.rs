@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use index::guard::Guard;
+use index::guard::{Guard, Issuer};
 use net::lists::{AddressLists, Lists};
+use proto::access::ticket::Signer;
 use proto::reach::Net;
 
 use crate::cli;
 use crate::exit::{Code, Failure};
 use crate::server_log::ServerLog;
+use crate::ticket_key;
 use crate::token_file;
 
 /// The files, and those that are to hear of them.
@@ -57,9 +59,13 @@ impl Changing {
         let addresses = args.address_list.as_deref();
         // Looked at before it is read: what changes in between is read once more.
         let (tokens_seen, addresses_seen) = (tokens.map(Watched::new), addresses.map(Watched::new));
-        let seed = token_file::random()?;
+        let seed = match &args.ticket_key {
+            Some(file) => ticket_key::kept(file)?,
+            None => token_file::random()?,
+        };
+        let issuer = Issuer { signer: Signer::new(&seed), time: args.ticket_time };
         let guard = tokens.map(token_file::read).transpose()?;
-        let guard = guard.map(|tokens| Guard::new(tokens, args.anyone_can, &seed));
+        let guard = guard.map(|tokens| Guard::new(tokens, args.anyone_can, issuer));
         let changing = Self {
             guard: guard.map(Arc::new),
             lists: AddressLists::default(),
