@@ -3,17 +3,17 @@
 //! Exactly the promised number of bytes or an error. A file that became shorter is never filled up: the caller aborts the
 //! stream then, and the receiver sees that the body was cut.
 
-use crate::limits::{BODY_BUFFER, BODY_RATE_MIN};
+use crate::limits::BODY_BUFFER;
+use crate::patience::Patience;
 use crate::stream::{Stream, WriteError};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::task::spawn_blocking;
-use tokio::time::Instant;
 
 /// Why a body is not complete. The stream is of no further use: [`Stream::abort`] it.
 #[derive(Debug, Error)]
@@ -38,7 +38,8 @@ impl Stream {
     /// [`Self::copy_file`].
     ///
     /// # Errors
-    /// [`SendFileError`]. It is a stall when nothing gets away for `stall`, or less than [`BODY_RATE_MIN`] over that time.
+    /// [`SendFileError`]. It is a stall when nothing gets away for `stall`, or too little: see
+    /// [`READ_RATE_MIN`](crate::limits::READ_RATE_MIN).
     pub async fn send_file(
         &mut self,
         file: impl Into<Arc<File>>,
@@ -95,7 +96,7 @@ impl Stream {
         moved: &AtomicU64,
     ) -> Result<(), SendFileError> {
         let Piece { file, offset, len } = piece;
-        let mut pace = Pace::new(stall, moved);
+        let mut patience = Patience::new(stall, Instant::now());
         let mut buffer = Vec::new();
         let mut sent = sent;
         while sent < len {
@@ -107,9 +108,9 @@ impl Stream {
             }
             let mut rest = &buffer[..];
             while !rest.is_empty() {
-                let written = self.write_some(rest, stall).await?;
+                let written = self.write_some(rest, &mut patience).await?;
                 rest = rest.get(written..).unwrap_or_default();
-                pace.moved(written)?;
+                moved.fetch_add(written as u64, Ordering::Relaxed);
             }
             sent += buffer.len() as u64;
         }
@@ -137,35 +138,6 @@ pub(crate) struct Piece {
     pub(crate) file: Arc<File>,
     pub(crate) offset: u64,
     pub(crate) len: u64,
-}
-
-/// Whether a body moves fast enough to be worth a place.
-pub(crate) struct Pace<'a> {
-    all: &'a AtomicU64,
-    window: Duration,
-    since: Instant,
-    moved: u64,
-}
-
-impl<'a> Pace<'a> {
-    pub(crate) fn new(window: Duration, all: &'a AtomicU64) -> Self {
-        Self { all, window, since: Instant::now(), moved: 0 }
-    }
-
-    /// Counts bytes that got away; an error when a window is over in which there were too few.
-    pub(crate) fn moved(&mut self, bytes: usize) -> Result<(), WriteError> {
-        self.all.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.moved = self.moved.saturating_add(bytes as u64);
-        let elapsed = self.since.elapsed();
-        if elapsed < self.window {
-            return Ok(());
-        }
-        // A window may end late, when the reader rested over its end.
-        let least = elapsed.as_secs_f64() * BODY_RATE_MIN as f64;
-        let enough = self.moved as f64 >= least;
-        (self.since, self.moved) = (Instant::now(), 0);
-        if enough { Ok(()) } else { Err(WriteError::Stalled) }
-    }
 }
 
 /// At most `wanted` and at most a buffer full; empty at the end of the file.

@@ -18,6 +18,7 @@ pub mod interfaces;
 pub mod limits;
 pub mod listen;
 pub mod lists;
+mod patience;
 pub mod permits;
 pub mod portable;
 pub mod protect;

@@ -76,8 +76,10 @@ pub const TOUCH_EVERY: usize = 128 * 1024;
 pub const STRAIGHT_HELD: usize = 1024 * 1024;
 /// Bytes read at once to bring a file into memory; they lie on a thread's stack.
 pub const TOUCH_BUFFER: usize = 64 * 1024;
-/// Bytes a second that a reader of a file must take at least.
-pub const BODY_RATE_MIN: u64 = 1024;
+/// Bytes a second that a reader must take at least, over the time that it is waited for.
+pub const READ_RATE_MIN: u64 = 1024;
+/// How often the system itself is asked, within the time that a reader is waited for, whether it can take more.
+pub const STALL_LOOKS: u32 = 20;
 
 const _: () = assert!(FIRST_READ <= FIRST_BYTES_MAX);
 const _: () = assert!(USER_TIMEOUT.as_secs() * 9 / 8 < PRESENCE.as_secs());

@@ -3,8 +3,9 @@
 //! The call would wait for the disk in the middle of the runtime. So each step first makes sure that its pages are in memory,
 //! and where they are not, a thread that may wait fetches them.
 
-use crate::body::{Pace, Piece, SendFileError, lives_in_memory};
+use crate::body::{Piece, SendFileError, lives_in_memory};
 use crate::limits::{BODY_READAHEAD, BODY_STEP, TOUCH_BUFFER, TOUCH_EVERY};
+use crate::patience::Patience;
 use crate::stream::{Stream, WriteError};
 use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, ReadWriteFlags};
@@ -13,8 +14,8 @@ use std::io::{self, IoSliceMut};
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
@@ -29,7 +30,7 @@ pub(crate) async fn send(
 ) -> Result<u64, SendFileError> {
     // What is encrypted has to come through us.
     let Stream::Plain(socket) = stream else { return Ok(0) };
-    let mut pace = Pace::new(stall, moved);
+    let mut patience = Patience::new(stall, Instant::now());
     let mut sent = 0;
     let mut in_memory = if lives_in_memory(&piece.file) { piece.len } else { 0 };
     while sent < piece.len {
@@ -39,11 +40,11 @@ pub(crate) async fn send(
             fetch(&piece.file, at, step).await.map_err(SendFileError::Read)?;
             in_memory = sent + step;
         }
-        match send_some(socket, &piece.file, at, (in_memory - sent).min(BODY_STEP), stall).await {
+        match send_some(socket, &piece.file, at, (in_memory - sent).min(BODY_STEP), &mut patience).await {
             Ok(0) => return Err(SendFileError::Truncated { sent }),
             Ok(count) => {
                 sent += count as u64;
-                pace.moved(count)?;
+                moved.fetch_add(count as u64, Ordering::Relaxed);
             }
             Err(error) if cannot(&error) => return Ok(sent),
             Err(error) => return Err(told(error)),
@@ -57,17 +58,26 @@ async fn send_some(
     file: &File,
     at: u64,
     wanted: u64,
-    stall: Duration,
+    patience: &mut Patience,
 ) -> io::Result<usize> {
     let now = || {
         let mut at = at;
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         rustix::fs::sendfile(socket, file, Some(&mut at), wanted).map_err(io::Error::from)
     };
-    match timeout(stall, socket.async_io(Interest::WRITABLE, now)).await {
-        Ok(result) => result,
-        // A slow reader may have taken bytes without the system calling the socket writable: see `Stream::write_all`.
-        Err(_) => now(),
+    loop {
+        let sent =
+            match timeout(patience.look(Instant::now()), socket.async_io(Interest::WRITABLE, now)).await {
+                Ok(result) => result,
+                Err(_) => now(),
+            };
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !patience.is_over(Instant::now()) => {}
+            sent => {
+                patience.took(sent.as_ref().copied().unwrap_or_default(), Instant::now());
+                return sent;
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::limits::{
     DISCARD_MAX, DISCARD_READ, END_LOOKED_FOR, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
     PRESENCE, READ_CHUNK, UNSENT_MAX, USER_TIMEOUT,
 };
+use crate::patience::Patience;
 use crate::tls::TlsStream;
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
@@ -15,7 +16,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -33,7 +34,7 @@ pub enum Stream {
 /// Why bytes could not be written.
 #[derive(Debug, Error)]
 pub enum WriteError {
-    /// Not one byte could be written for as long as the caller allowed.
+    /// Nothing, or too little, could be written for as long as the caller allowed.
     #[error("the other side does not read what it is sent")]
     Stalled,
     /// What the system said.
@@ -126,42 +127,52 @@ impl Stream {
         }
     }
 
-    /// Writes all the bytes. Each byte that gets away starts the clock of `stall` anew. After an error, or when cancelled, an
+    /// Writes all the bytes. The reader has `stall` for it, and earns more by taking: see [`READ_RATE_MIN`](crate::limits::READ_RATE_MIN). After an error, or when cancelled, an
     /// unknown part of the bytes is on its way, so the connection is of no further use.
     ///
     /// # Errors
-    /// [`WriteError::Stalled`] when no byte could be written for `stall`, else what the system said.
+    /// [`WriteError::Stalled`] when it takes nothing, or too little, else what the system said.
     pub async fn write_all(&mut self, bytes: &[u8], stall: Duration) -> Result<(), WriteError> {
         let mut rest = bytes;
         // Most writes fit at once, and need no clock then.
         if let Ok(written) = self.try_write(rest) {
             rest = rest.get(written..).unwrap_or_default();
         }
+        let mut patience = Patience::new(stall, Instant::now());
         while !rest.is_empty() {
-            let written = self.write_some(rest, stall).await?;
+            let written = self.write_some(rest, &mut patience).await?;
             rest = rest.get(written..).unwrap_or_default();
         }
         match self {
             Self::Plain(_) => Ok(()),
-            Self::Tls(tls) => tls.flush(stall).await,
+            Self::Tls(tls) => tls.flush(&mut patience).await,
         }
     }
 
-    pub(crate) async fn write_some(&self, bytes: &[u8], stall: Duration) -> Result<usize, WriteError> {
+    pub(crate) async fn write_some(
+        &self,
+        bytes: &[u8],
+        patience: &mut Patience,
+    ) -> Result<usize, WriteError> {
         if let Self::Tls(tls) = self {
-            return tls.write_some(bytes, stall).await;
+            return tls.write_some(bytes, patience).await;
         }
-        let written = match timeout(stall, self.write_when_writable(bytes)).await {
-            Ok(result) => result,
-            // The system calls a socket writable only when a third of its buffer is free. A slow reader may have taken bytes
-            // without getting there, and that is no stall.
-            Err(_) => self.send_now(bytes),
-        };
-        match written {
-            Ok(0) => Err(WriteError::Io(io::ErrorKind::WriteZero.into())),
-            Ok(count) => Ok(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(WriteError::Stalled),
-            Err(error) => Err(WriteError::Io(error)),
+        loop {
+            let written = match timeout(patience.look(Instant::now()), self.write_when_writable(bytes)).await
+            {
+                Ok(result) => result,
+                Err(_) => self.send_now(bytes),
+            };
+            match written {
+                Ok(0) => return Err(WriteError::Io(io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    patience.took(count, Instant::now());
+                    return Ok(count);
+                }
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(WriteError::Io(error)),
+                Err(_) if patience.is_over(Instant::now()) => return Err(WriteError::Stalled),
+                Err(_) => {}
+            }
         }
     }
 
@@ -282,7 +293,7 @@ impl Stream {
     /// and a reset takes away what the other side has not read yet.
     pub async fn close_lingering(mut self, patience: Duration) {
         if let Self::Tls(tls) = &self
-            && tls.flush(patience).await.is_err()
+            && tls.flush(&mut Patience::new(patience, Instant::now())).await.is_err()
         {
             return;
         }

@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::Instant;
 
 use rustls::{Connection, IoState};
 use socket2::SockRef;
@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{HandshakeError, in_words, told};
 use crate::limits::{END_LOOKED_FOR, TLS_HELD};
+use crate::patience::Patience;
 use crate::stream::WriteError;
 
 /// A connection with TLS on it, after its handshake.
@@ -216,35 +217,40 @@ impl TlsStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes some of the bytes. Each byte that leaves for the socket starts the clock of `stall` anew.
-    pub(crate) async fn write_some(&self, bytes: &[u8], stall: Duration) -> Result<usize, WriteError> {
+    /// Writes some of the bytes. What is taken in and what leaves for the socket both count as taken by the reader.
+    pub(crate) async fn write_some(
+        &self,
+        bytes: &[u8],
+        patience: &mut Patience,
+    ) -> Result<usize, WriteError> {
         loop {
             match self.try_write(bytes) {
-                Err(error) if is_pending(&error) => self.room(stall).await?,
-                written => return written.map_err(WriteError::Io),
+                Err(error) if is_pending(&error) => self.room(patience).await?,
+                Ok(written) => {
+                    patience.took(written, Instant::now());
+                    return Ok(written);
+                }
+                Err(error) => return Err(WriteError::Io(error)),
             }
         }
     }
 
     /// Waits until everything has left for the socket.
-    pub(crate) async fn flush(&self, stall: Duration) -> Result<(), WriteError> {
+    pub(crate) async fn flush(&self, patience: &mut Patience) -> Result<(), WriteError> {
         while self.is_holding()? {
-            self.room(stall).await?;
+            self.room(patience).await?;
         }
         Ok(())
     }
 
-    /// Waits until some of what is held has left.
-    async fn room(&self, stall: Duration) -> Result<(), WriteError> {
-        // The system calls a socket writable only when a third of its buffer is free, so it is asked once more at the end.
-        let waited = timeout(stall, self.socket.writable()).await;
-        match waited {
-            Ok(ready) => Ok(ready.and_then(|()| self.is_holding()).map(drop)?),
-            Err(_) => match leave(&mut self.connection(), &mut Directly(&self.socket))? {
-                0 => Err(WriteError::Stalled),
-                _ => Ok(()),
-            },
-        }
+    /// Waits until some of what is held may have left.
+    async fn room(&self, patience: &mut Patience) -> Result<(), WriteError> {
+        let left = match timeout(patience.look(Instant::now()), self.socket.writable()).await {
+            Ok(ready) => ready.and_then(|()| leave(&mut self.connection(), &mut Socket(&self.socket)))?,
+            Err(_) => leave(&mut self.connection(), &mut Directly(&self.socket))?,
+        };
+        patience.took(left, Instant::now());
+        if left == 0 && patience.is_over(Instant::now()) { Err(WriteError::Stalled) } else { Ok(()) }
     }
 
     pub(crate) fn has_unread(&self) -> bool {
