@@ -58,7 +58,7 @@ pub(crate) async fn index(index: &IndexAddr) -> Result<Stream, LinkError> {
     let shown = Connection::over(stream, index).show(Secret::clone(token)).await;
     shown.map_err(|error| match error {
         AskError::Link(error) => error,
-        AskError::NotV11 => insecure("it is too old for tokens".to_owned()),
+        AskError::NotV11 { .. } => insecure("it is too old for tokens".to_owned()),
     })
 }
 

@@ -110,7 +110,7 @@ pub(crate) async fn expanded(index: &IndexAddr) -> Vec<IndexAddr> {
 async fn cluster_of(index: &IndexAddr) -> Result<Option<String>, LinkError> {
     match Connection::open(index).await?.greet().await {
         Ok(cluster) => Ok(cluster),
-        Err(AskError::NotV11) => Ok(None),
+        Err(AskError::NotV11 { .. }) => Ok(None),
         Err(AskError::Link(error)) => Err(error),
     }
 }

@@ -71,7 +71,7 @@ pub async fn find(index: &IndexAddr, target: &Target, wait: Duration) -> Result<
     let found = match connection.ask(&Ask::Lookup { target: target.clone(), wait }, wait).await {
         Ok(told) => found(&told),
         Err(AskError::Link(error)) => Err(error.into()),
-        Err(AskError::NotV11) => match target {
+        Err(AskError::NotV11 { .. }) => match target {
             Target::Rfc(number) => found_in_v10(*number, &lookup_once(index, None, *number).await?),
             Target::File(_) | Target::Hash(_) => Err(QueryError::TooOld),
         },
@@ -161,8 +161,8 @@ impl Pages {
                 Ok(Asked::Page(lines(&told.body).filter_map(|(_, line)| parse_line(line).ok()).collect()))
             }
             Err(AskError::Link(error)) => Err(error.into()),
-            Err(AskError::NotV11) if page.prefix.is_some() => Err(QueryError::TooOld),
-            Err(AskError::NotV11) => Ok(Asked::V10),
+            Err(AskError::NotV11 { .. }) if page.prefix.is_some() => Err(QueryError::TooOld),
+            Err(AskError::NotV11 { .. }) => Ok(Asked::V10),
         }
     }
 }
@@ -181,7 +181,7 @@ pub async fn search(index: &IndexAddr, query: &str, limit: usize) -> Result<Sear
             Ok(told) if told.status == StatusCode::NOT_IMPLEMENTED => return Err(QueryError::NoSearch),
             Ok(told) => told,
             Err(AskError::Link(error)) => return Err(error.into()),
-            Err(AskError::NotV11) => return Err(QueryError::NoSearch),
+            Err(AskError::NotV11 { .. }) => return Err(QueryError::NoSearch),
         };
         refused(&told)?;
         searched.is_incomplete = told.incomplete;

@@ -3,10 +3,11 @@
 //! Speaks 1.1, in batches. An index that is older gets what 1.0 can say: the files that have a number.
 
 mod outbox;
+mod tongue;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use net::stop::StopSignal;
@@ -18,10 +19,12 @@ use proto::value::number::{Port, RfcNumber};
 use proto::wire::status::StatusCode;
 use proto::wire::v11::body::{Changed, NameLine, lines, parse_line};
 use proto::wire::v11::request::Ask;
+use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, sleep_until};
 
 use self::outbox::{Batch, Outbox};
+use self::tongue::Tongue;
 use crate::gate::Gate;
 use crate::indexes::{Indexes, Seats, expanded, seated};
 use crate::link::backoff::Backoff;
@@ -73,6 +76,7 @@ struct Registrar {
     shares: Arc<ShareTable>,
     observer: Arc<dyn Observer>,
     outbox: Outbox,
+    tongue: Tongue,
     backoff: Backoff,
 }
 
@@ -110,6 +114,7 @@ pub async fn run(
                 shares: Arc::clone(&shares),
                 observer: observe(named),
                 outbox: Outbox::default(),
+                tongue: Tongue::default(),
                 backoff: Backoff::default(),
             };
             tasks.spawn(registrar.keep(shares.changes()));
@@ -126,13 +131,20 @@ impl Registrar {
         let mut is_down = false;
         loop {
             let (why, lasted) = match seated(&self.index, &self.seats).await {
-                Err(AskError::NotV11) => return self.keep_in_v10(changes).await,
+                Err(AskError::NotV11 { answered }) if self.tongue.is_old(answered) => {
+                    let began = Instant::now();
+                    self.is_up(&mut is_down);
+                    match self.keep_in_v10(&mut changes, answered).await {
+                        Some(why) => (why, began.elapsed()),
+                        None => continue,
+                    }
+                }
+                Err(AskError::NotV11 { .. }) => ("the index does not answer".to_owned(), Duration::ZERO),
                 Err(AskError::Link(error)) => (cause(error), Duration::ZERO),
                 Ok((connection, _seat)) => {
                     let began = Instant::now();
-                    if std::mem::take(&mut is_down) {
-                        self.entry.down.fetch_sub(1, Ordering::Relaxed);
-                    }
+                    self.tongue.spoke_v11();
+                    self.is_up(&mut is_down);
                     (self.converse(connection, &mut changes).await, began.elapsed())
                 }
             };
@@ -146,6 +158,13 @@ impl Registrar {
                 self.tell(LinkNotice::RetryIn(pause));
             }
             sleep(pause).await;
+        }
+    }
+
+    /// This address counts as one that is there.
+    fn is_up(&self, is_down: &mut bool) {
+        if std::mem::take(is_down) {
+            self.entry.down.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -263,9 +282,10 @@ impl Registrar {
         Ok(if is_add { changed } else { Changed::default() })
     }
 
-    /// For an index of 1.0: everything that has a number, and new files as they come. 1.0 cannot take a file back while the
-    /// connection stands; whoever asks for one that is gone gets a 404 from us.
-    async fn keep_in_v10(self, mut changes: Changes) {
+    /// For an index of 1.0: everything that has a number, and new files as they come, until the connection is lost: then says why. 1.0
+    /// cannot take a file back while the connection stands; whoever asks for one that is gone gets a 404 from us. `None`: an index that was
+    /// only silent speaks 1.1 by now.
+    async fn keep_in_v10(&mut self, changes: &mut Changes, answered: bool) -> Option<String> {
         let config = LinkConfig {
             index: self.index.clone(),
             host: self.config.host.clone(),
@@ -275,24 +295,49 @@ impl Registrar {
             seats: None,
             by_hand: Arc::default(),
         };
-        let first =
-            Arc::new(FirstTime { observer: Arc::clone(&self.observer), over: AtomicBool::new(false) });
-        let Ok(link) = Link::start(config, Arc::clone(&first) as Arc<dyn Observer>) else { return };
+        let (filter, mut lost) = FirstConnection::new(Arc::clone(&self.observer));
+        let link = match Link::start(config, Arc::clone(&filter) as Arc<dyn Observer>) {
+            Ok(link) => link,
+            Err(error) => return Some(cause(error)),
+        };
+        tokio::select! {
+            why = &mut lost => why.ok(),
+            () = self.tell_in_v10(&link, &filter, changes) => None,
+            () = self.speaks_v11_after_all(), if !answered => {
+                link.leave().await;
+                None
+            }
+        }
+    }
+
+    async fn tell_in_v10(&self, link: &Link, filter: &FirstConnection, changes: &mut Changes) {
         let (mut files, mut refused, mut told) = (0, 0, BTreeMap::new());
         for file in self.shares.snapshot() {
-            match add_in_v10(&link, &file, &mut told).await {
+            match add_in_v10(link, &file, &mut told).await {
                 Some(true) => files += 1,
                 Some(false) => refused += 1,
                 None => {}
             }
         }
-        first.over.store(true, Ordering::Relaxed);
+        filter.is_told.store(true, Ordering::Relaxed);
         self.tell(LinkNotice::Registered { files, refused });
         loop {
             for change in changes.next().await {
                 if let Change::Put(file) = change {
-                    add_in_v10(&link, &file, &mut told).await;
+                    add_in_v10(link, &file, &mut told).await;
                 }
+            }
+        }
+    }
+
+    /// Looks again, ever less often, until the index speaks 1.1.
+    async fn speaks_v11_after_all(&self) {
+        for pause in tongue::pauses() {
+            sleep(pause).await;
+            if let Ok(mut connection) = Connection::open(&self.index).await
+                && connection.greet().await.is_ok()
+            {
+                return;
             }
         }
     }
@@ -305,7 +350,7 @@ impl Registrar {
 fn ended(error: AskError) -> String {
     match error {
         AskError::Link(error) => cause(error),
-        AskError::NotV11 => "the index changed its tongue".to_owned(),
+        AskError::NotV11 { .. } => "the index changed its tongue".to_owned(),
     }
 }
 
@@ -318,18 +363,33 @@ impl Batch {
     }
 }
 
-/// Passes on what a link of 1.0 tells, except that it has registered before everything was handed to it for the first time.
-struct FirstTime {
+/// Passes on what a link of 1.0 tells about its first connection, except that it has registered before everything was handed to it. Of the
+/// end of that connection we are told ourselves: what is spoken on the next one is asked anew.
+struct FirstConnection {
     observer: Arc<dyn Observer>,
-    over: AtomicBool,
+    is_told: AtomicBool,
+    lost: Mutex<Option<oneshot::Sender<String>>>,
 }
 
-impl Observer for FirstTime {
+impl FirstConnection {
+    fn new(observer: Arc<dyn Observer>) -> (Arc<Self>, oneshot::Receiver<String>) {
+        let (tell, lost) = oneshot::channel();
+        let lost_once = Mutex::new(Some(tell));
+        (Arc::new(Self { observer, is_told: AtomicBool::new(false), lost: lost_once }), lost)
+    }
+}
+
+impl Observer for FirstConnection {
     fn notice(&self, notice: Notice) {
-        let too_early = matches!(notice, Notice::Link(LinkNotice::Registered { .. }))
-            && !self.over.load(Ordering::Relaxed);
-        if !too_early {
-            self.observer.notice(notice);
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        match notice {
+            Notice::Link(LinkNotice::Lost { why }) => {
+                // Whoever listened may have gone.
+                lost.take().map(|lost| lost.send(why));
+            }
+            Notice::Link(LinkNotice::Registered { .. }) if !self.is_told.load(Ordering::Relaxed) => {}
+            notice if lost.is_some() => self.observer.notice(notice),
+            _ => {}
         }
     }
 }

@@ -99,6 +99,12 @@ pub const GO_OVER: Duration = Duration::from_secs(3);
 pub const REFUSALS_TOLD_MAX: usize = 100;
 /// A program of 1.1 takes an index that is silent for this long after the first request for an older one.
 pub const LADDER_SILENCE: Duration = Duration::from_secs(1);
+/// One that has spoken 1.1 before is taken for an older one only when it was silent so often in a row.
+pub const SILENT_MAX: u32 = 3;
+/// One that was only silent is looked at again after this time, then after twice as long, and so on: it may have been swamped.
+pub const LADDER_AGAIN: Duration = Duration::from_secs(10);
+/// The longest such time.
+pub const LADDER_AGAIN_MAX: Duration = Duration::from_secs(600);
 /// How long after its start an index says that it may not know everything yet: peers come back within this time.
 pub const WARM_UP: Duration = Duration::from_secs(30);
 
@@ -331,6 +337,8 @@ const _: () = {
         "a request of ours must fit one read"
     );
     assert!(TITLE_BYTES_MAX + HOST_BYTES_MAX + 64 <= LINE_BYTES_MAX, "every record must fit a line");
+    assert!(LADDER_SILENCE.as_secs() < LADDER_AGAIN.as_secs());
+    assert!(LADDER_AGAIN.as_secs() < LADDER_AGAIN_MAX.as_secs());
     assert!(QUIET_LF.as_millis() < QUIET_CRLF.as_millis());
     assert!(QUIET_CRLF.as_millis() * 5 < REQUEST_DEADLINE.as_millis());
     assert!(RECORDS_PER_SESSION_MAX <= RECORDS_MAX);

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::pin;
 
@@ -78,6 +79,12 @@ impl Server {
         Self::start_on(&[pin::SERVER], kind, programs, flags)
     }
 
+    /// Starts an index where one was before.
+    pub(crate) fn again(address: SocketAddr, programs: &Programs) -> anyhow::Result<Self> {
+        let log = programs.folder().join("again.log");
+        Self::announced(index(programs, &address.to_string()), &log)
+    }
+
     /// The same on other cores. One on tokio has as many workers.
     pub(crate) fn start_on(
         cores: &[usize],
@@ -87,7 +94,7 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let pinned = pin::to_all(cores)?;
         let (mut command, announced) = match kind {
-            Kind::Index => (index(programs), true),
+            Kind::Index => (index(programs, "127.0.0.1:0"), true),
             Kind::Floor { request, answer } => (floor(programs, request, answer), true),
             Kind::Redis => (Command::new(programs.redis.as_ref().context("no redis-server here")?), false),
         };
@@ -165,6 +172,27 @@ impl Server {
         self.child.id()
     }
 
+    /// Tells it to end.
+    pub(crate) fn terminate(&self) -> anyhow::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::TERM)?)
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// The body of what it answers to a GET.
+    pub(crate) fn http(&self, path: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(START))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut said = String::new();
+        stream.read_to_string(&mut said)?;
+        let (_, body) = said.split_once("\r\n\r\n").context("no answer in HTTP")?;
+        Ok(body.to_owned())
+    }
+
     /// Its resident memory in bytes.
     pub(crate) fn resident(&self) -> anyhow::Result<u64> {
         status(self.child.id(), "VmRSS:")
@@ -222,9 +250,9 @@ impl Drop for Server {
     }
 }
 
-fn index(programs: &Programs) -> Command {
+fn index(programs: &Programs, listen: &str) -> Command {
     let mut command = Command::new(programs.target.join("release/p2pci"));
-    command.args(["server", "--quiet", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    command.args(["server", "--quiet", "--listen", listen, "--log-format", "json"]);
     command.args(["--max-per-address", "100000"]);
     command
 }

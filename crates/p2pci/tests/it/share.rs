@@ -3,3 +3,4 @@
 mod receipts;
 mod rules;
 mod running;
+mod swamped;

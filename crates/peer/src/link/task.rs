@@ -134,7 +134,7 @@ impl Task {
             // 1.0 cannot say which cluster it is, so that is asked on a connection of its own.
             self.seat = match seated(&self.config.index, seats).await {
                 Ok((_, seat)) => seat,
-                Err(AskError::NotV11) => None,
+                Err(AskError::NotV11 { .. }) => None,
                 Err(AskError::Link(error)) => return Err(error),
             };
         }

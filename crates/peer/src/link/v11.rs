@@ -47,7 +47,10 @@ impl Told {
 pub(crate) enum AskError {
     /// The index speaks something older, or nothing at all: 1.0 is to be tried on a new connection.
     #[error("the index does not speak P2P-CI/1.1")]
-    NotV11,
+    NotV11 {
+        /// It answered, which an index that is swamped or dies does not.
+        answered: bool,
+    },
     /// Anything else.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -136,7 +139,7 @@ impl Connection {
             match self.decoded() {
                 Ok(Some(told)) => return Ok(told),
                 Ok(None) => {}
-                Err(AskError::NotV11) => return Err(lost("its answer cannot be understood")),
+                Err(AskError::NotV11 { .. }) => return Err(lost("its answer cannot be understood")),
                 Err(AskError::Link(error)) => return Err(error),
             }
             piece.clear();
@@ -155,7 +158,7 @@ impl Connection {
                 self.settled = true;
                 Ok(Some(Told { status, cursor, warming, incomplete, cluster, stale, body: body.to_vec() }))
             }
-            Decoded::NotV11 if !self.settled => Err(AskError::NotV11),
+            Decoded::NotV11 if !self.settled => Err(AskError::NotV11 { answered: true }),
             Decoded::NotV11 | Decoded::Broken => Err(lost("its answer cannot be understood").into()),
             Decoded::Pending => Ok(None),
         }
@@ -175,10 +178,10 @@ impl Connection {
             let patience = if self.settled { ANSWER_STALL } else { LADDER_SILENCE } + longer;
             match timeout(patience, self.stream.read(&mut piece)).await {
                 Ok(Ok(1..)) => self.decoder.push(&piece),
-                Ok(_) if !self.settled => return Err(AskError::NotV11),
+                Ok(_) if !self.settled => return Err(AskError::NotV11 { answered: false }),
                 Ok(Ok(0)) => return Err(lost("the index closed the connection").into()),
                 Ok(Err(error)) => return Err(lost(&error.to_string()).into()),
-                Err(_) if !self.settled => return Err(AskError::NotV11),
+                Err(_) if !self.settled => return Err(AskError::NotV11 { answered: false }),
                 Err(_) => return Err(lost("the index does not answer").into()),
             }
         }

@@ -43,7 +43,7 @@ impl Watch {
     ) -> Result<(Self, Option<Seat>), QueryError> {
         match seated(index, seats).await {
             Ok((connection, seat)) => Ok((Self::over(connection, scope).await?, seat)),
-            Err(AskError::NotV11) => Err(QueryError::TooOld),
+            Err(AskError::NotV11 { .. }) => Err(QueryError::TooOld),
             Err(AskError::Link(error)) => Err(error.into()),
         }
     }
@@ -51,7 +51,7 @@ impl Watch {
     async fn over(mut connection: Connection, scope: &Scope) -> Result<Self, QueryError> {
         match connection.ask(&Ask::Watch(scope.clone()), Duration::ZERO).await {
             Ok(told) => refused(&told)?,
-            Err(AskError::NotV11) => return Err(QueryError::TooOld),
+            Err(AskError::NotV11 { .. }) => return Err(QueryError::TooOld),
             Err(AskError::Link(error)) => return Err(error.into()),
         }
         Ok(Self { connection, told: VecDeque::new() })
