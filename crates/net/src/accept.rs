@@ -431,6 +431,11 @@ async fn secure(
             Some((arrival, opened))
         }
         Err(error) => {
+            // What is told is the time that it had in all, not what was left of it.
+            let error = match error {
+                HandshakeError::TimedOut(_) => HandshakeError::TimedOut(HANDSHAKE_WAIT),
+                error => error,
+            };
             observer.notice(AcceptNotice::HandshakeFailed { source, error });
             None
         }

@@ -172,7 +172,7 @@ pub struct Server {
     /// How long what opens a private file is good: 1s to 24h
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = ticket_time, requires = "tokens", env = "P2PCI_TICKET_TIME")]
     pub ticket_time: std::time::Duration,
-    /// Let in only those with a certificate of these authorities: a file in PEM
+    /// Let in only those with a certificate of these authorities, and so in TLS only: a file in PEM
     #[arg(long, value_name = "FILE", env = "P2PCI_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
     /// Keep the right to open any file and to connect anywhere, which the index gives up where the system has Landlock
@@ -279,6 +279,9 @@ pub struct Uploads {
     /// Serve uploads in TLS, beside plain text or only; makes a key the first time
     #[arg(long, value_name = "WHICH", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "also", env = "P2PCI_TLS")]
     pub tls: Option<UseTls>,
+    /// Serve uploads only to those with a certificate of these authorities, and so in TLS only: a file in PEM
+    #[arg(long, value_name = "FILE", env = "P2PCI_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
 }
 
 /// How fast a process may move files.

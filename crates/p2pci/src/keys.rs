@@ -14,7 +14,7 @@ use net::interfaces::{host_name, reachable_addresses};
 use net::tls::pki_types::pem::PemObject;
 use net::tls::pki_types::{CertificateDer, PrivateKeyDer};
 use net::tls::{Acceptor, Authorities, Connector, Identity, authorities};
-use peer::dial::Tls;
+use peer::dial::{self, Tls};
 use peer::indexes::Indexes;
 use peer::link::IndexAddr;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
@@ -48,6 +48,9 @@ impl ServerFlag {
 impl Trust {
     /// The same for these indexes.
     pub fn complete(&self, servers: &mut Indexes) -> Result<(), Failure> {
+        if let Some(own) = given(&self.own)? {
+            dial::identify(own);
+        }
         let token = token_file::own(self.token_file.as_deref())?.map(Arc::new);
         servers.iter_mut().try_for_each(|server| {
             server.token = token.clone();
@@ -72,7 +75,7 @@ impl Trust {
     }
 }
 
-/// What an index takes connections in TLS with.
+/// What an index or a peer takes connections in TLS with.
 pub fn acceptor(own: &Identity, clients: Option<&Path>) -> Result<Acceptor, Failure> {
     let clients = clients.map(read_authorities).transpose()?;
     Acceptor::new(own, clients).map_err(|error| Failure::new(Code::Usage, error.to_string()))

@@ -9,7 +9,7 @@ use net::accept::Policy;
 use net::listen::{ListenSpec, Listeners, PortChoice};
 use net::lists::AddressLists;
 use net::stop::{StopSignal, Stopper, stop_pair};
-use net::tls::{Acceptor, Identity};
+use net::tls::Acceptor;
 use peer::indexes::Indexes;
 use peer::limit::RateLimit;
 use peer::link::{IndexAddr, LinkConfig};
@@ -64,10 +64,17 @@ pub struct Door {
     listen: ListenSpec,
     /// Every address.
     public: bool,
-    /// In TLS, with this key.
-    tls: Option<Identity>,
+    /// In TLS.
+    tls: Option<Secure>,
     /// Nobody in plain text.
     tls_only: bool,
+}
+
+/// What uploads in TLS need.
+#[derive(Debug)]
+struct Secure {
+    acceptor: Acceptor,
+    fingerprint: Digest,
 }
 
 impl Door {
@@ -81,7 +88,15 @@ impl Door {
         let ports =
             uploads.upload_port.map_or(PortChoice::Any, |ports| PortChoice::Range(ports.first, ports.last));
         let listen = ListenSpec { address: uploads.upload_listen, ports };
-        let tls = uses.map(|_| keys::own(own, Whose::Peer)).transpose()?;
+        let clients = uploads.tls_client_ca.as_deref();
+        // In plain text nobody can show a certificate.
+        let uses = if clients.is_some() { Some(UseTls::Only) } else { uses };
+        let secure = |_| {
+            let own = keys::own(own, Whose::Peer)?;
+            let acceptor = keys::acceptor(&own, clients)?;
+            Ok::<_, Failure>(Secure { acceptor, fingerprint: own.fingerprint() })
+        };
+        let tls = uses.map(secure).transpose()?;
         Ok(Self { listen, public: uploads.public, tls, tls_only: uses == Some(UseTls::Only) })
     }
 }
@@ -140,7 +155,7 @@ impl Uploader {
             refusal: tongues::REFUSAL,
             drain: DRAIN,
             lists: AddressLists::default(),
-            tls: tls.as_ref().map(|own| Acceptor::new(own, None)).transpose()?,
+            tls: tls.as_ref().map(|tls| tls.acceptor.clone()),
         };
         let manners = Manners { tls_only, ..manners };
         let refuse = move |incoming| async move {
@@ -150,7 +165,7 @@ impl Uploader {
             }
         };
         let serving = peer::upload::serve(listeners, policy, manners, served, observer, refuse, stop.clone());
-        let fingerprint = tls.map(|own| own.fingerprint());
+        let fingerprint = tls.map(|tls| tls.fingerprint);
         Ok(Self { port, fingerprint, stopper, stop, serving: tokio::spawn(serving) })
     }
 

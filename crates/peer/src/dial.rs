@@ -3,11 +3,12 @@
 //! Whether a connection is secure is decided by who makes it, from what it was given beforehand: an address that a person typed,
 //! or a record. Nothing that the other side says can make it plain.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use net::limits::HANDSHAKE_WAIT;
 use net::stream::Stream;
-use net::tls::Connector;
+use net::tls::{Connector, Identity};
 use proto::access::tokens::Secret;
 use proto::limits::{CONNECT_ADDRESS, CONNECT_TOTAL};
 use proto::reach::Reach;
@@ -67,6 +68,15 @@ async fn secured(tls: &Tls, stream: Stream) -> Result<Stream, String> {
     connector.secure(stream, &tls.name, HANDSHAKE_WAIT).await.map_err(|error| words::chain(&error))
 }
 
+/// Who this process is towards other peers that ask for a certificate. One process is one user's, whatever it fetches.
+static OWN: OnceLock<Identity> = OnceLock::new();
+
+/// Shows this identity to every peer that asks for a certificate. The first call decides.
+pub fn identify(own: Identity) {
+    // A second one is the same again, read from the same files.
+    let _ = OWN.set(own);
+}
+
 /// Connects to another peer. Why not, in words.
 pub(crate) async fn peer(
     peer: &PeerAddr,
@@ -77,6 +87,6 @@ pub(crate) async fn peer(
     let connecting = Stream::connect_within(reach, peer.host(), peer.port().get(), per_address, total);
     let stream = connecting.await.map_err(|error| words::chain(&error))?;
     let Some(fingerprint) = peer.tls() else { return Ok(stream) };
-    let connector = Connector::pinned(fingerprint, None).map_err(|error| words::chain(&error))?;
+    let connector = Connector::pinned(fingerprint, OWN.get()).map_err(|error| words::chain(&error))?;
     connector.secure(stream, peer.host(), HANDSHAKE_WAIT).await.map_err(|error| words::chain(&error))
 }

@@ -69,6 +69,7 @@ pub(crate) struct ToSend {
     pub(crate) file: Arc<std::fs::File>,
     pub(crate) length: u64,
     pub(crate) modified: std::time::SystemTime,
+    pub(crate) name: Arc<str>,
 }
 
 /// Why a fetched file is not shared.
@@ -248,6 +249,13 @@ impl ShareTable {
         all.into_values().collect()
     }
 
+    /// Takes out a published file that was opened and cannot be read, so that nobody is told of it any more; whether it was there.
+    /// It comes back when it was read from end to end.
+    pub fn withdraw(&self, name: &str, file: &std::fs::File) -> bool {
+        let stamp = file.metadata().map(|metadata| file::Stamp::of(&metadata));
+        stamp.is_ok_and(|stamp| self.table.withdraw(name, stamp))
+    }
+
     /// How many files are shared.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -262,8 +270,8 @@ impl ShareTable {
 
     /// Opens the file of a number; `None` when it is not shared or no longer a readable regular file. Blocks.
     pub(crate) fn open(&self, number: RfcNumber) -> Option<ToSend> {
-        let Opened { file, size, modified, .. } = self.open_number(number)?;
-        Some(ToSend { file, length: size, modified })
+        let Opened { file, size, modified, name, .. } = self.open_number(number)?;
+        Some(ToSend { file, length: size, modified, name })
     }
 }
 

@@ -3,7 +3,9 @@
 //! One door for all tongues: GET of P2P-CI and HTTP are answered here, a connection that speaks something else goes to whoever
 //! the caller names.
 
+use std::fs::File;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 
 use net::accept::{AcceptNotice, AcceptObserver, Incoming, Policy};
@@ -15,7 +17,7 @@ use self::content::Content;
 use self::http::{HttpUploads, Manners};
 use self::places::Places;
 use crate::notice::{Notice, Observer};
-use crate::shares::ShareTable;
+use crate::shares::{ShareNotice, ShareTable};
 
 pub mod content;
 pub mod http;
@@ -38,6 +40,14 @@ struct Uploads {
     /// Bodies that may travel at once, in whatever tongue.
     places: Arc<Places>,
     http: HttpUploads,
+}
+
+/// Somebody is sending a file, and the disk does not give it: it is not shared until it can be read again. Does not wait for a disk.
+fn withdraw(content: &dyn Content, observer: &dyn Observer, name: &str, file: &File, why: &io::Error) {
+    if content.withdraw(name, file) {
+        let notice = ShareNotice::Unreadable { name: name.to_owned(), why: why.to_string() };
+        observer.notice(Notice::Shares(notice));
+    }
 }
 
 /// Tells what happens at the door to the same observer as everything else.

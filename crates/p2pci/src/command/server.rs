@@ -181,7 +181,9 @@ impl Tls {
         }
         let own = keys::own(&args.own, Whose::Index)?;
         let acceptor = keys::acceptor(&own, args.tls_client_ca.as_deref())?;
-        Ok(Some(Self { acceptor, fingerprint: own.fingerprint(), only: args.tls == Some(UseTls::Only) }))
+        // In plain text nobody can show a certificate.
+        let only = args.tls == Some(UseTls::Only) || args.tls_client_ca.is_some();
+        Ok(Some(Self { acceptor, fingerprint: own.fingerprint(), only }))
     }
 }
 

@@ -4,3 +4,4 @@ mod receipts;
 mod rules;
 mod running;
 mod swamped;
+mod unreadable;

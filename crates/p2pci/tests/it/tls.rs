@@ -1,5 +1,8 @@
 //! TLS on the ports of everything else: who is believed, who is refused and told why, and which files are at fault.
 
+mod halves;
+mod uploads;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -82,7 +82,7 @@ impl KeptOpen {
 }
 
 /// What tells one content of one file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Stamp {
     pub(super) device: u64,
     pub(super) inode: u64,

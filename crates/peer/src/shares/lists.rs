@@ -1,6 +1,6 @@
 //! What hashing found out: kept in the cache on the disk where there is one, and block lists in memory as far as there is room.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use proto::limits::BLOCK_LISTS_HELD;
@@ -22,6 +22,8 @@ pub(super) struct Lists {
     sums: Mutex<VecDeque<(Stamp, Sums)>>,
     cache: OnceLock<Cache>,
     receipts: OnceLock<Receipts>,
+    /// Files that could not be read: what is kept of them says nothing until they have been read once more.
+    doubted: Mutex<HashSet<Stamp>>,
 }
 
 /// The lists that were used last.
@@ -61,6 +63,7 @@ impl Lists {
 
     /// Keeps what was found about a content.
     pub(super) fn keep(&self, stamp: Stamp, hash: Digest, blocks: &Arc<[u8]>) {
+        self.doubted().remove(&stamp);
         if !blocks.is_empty() {
             self.held().keep(hash, blocks);
         }
@@ -71,6 +74,9 @@ impl Lists {
 
     /// The hash of a content that was hashed before, from the cache, or by a download that left a receipt.
     pub(super) fn recall(&self, stamp: Stamp) -> Option<Digest> {
+        if self.doubted().contains(&stamp) {
+            return None;
+        }
         self.cache.get().and_then(|cache| cache.hash(stamp)).or_else(|| self.take_over(stamp))
     }
 
@@ -115,11 +121,20 @@ impl Lists {
         Some(blocks)
     }
 
+    /// A file cannot be read: whatever is kept, it has no hash until it was read from end to end.
+    pub(super) fn doubt(&self, stamp: Stamp) {
+        self.doubted().insert(stamp);
+    }
+
     /// Writes to the disk what waits for it.
     pub(super) fn flush(&self) {
         if let Some(cache) = self.cache.get() {
             cache.flush();
         }
+    }
+
+    fn doubted(&self) -> std::sync::MutexGuard<'_, HashSet<Stamp>> {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {

@@ -255,12 +255,15 @@ impl Table {
         blocks
     }
 
-    /// Takes out a file that cannot be read.
-    pub(super) fn withdraw(&self, name: &str, stamp: Stamp) {
+    /// Takes out a file that cannot be read; whether it was there, and as it is now. A later scan finds it again, and it has a hash
+    /// once it could be read.
+    pub(super) fn withdraw(&self, name: &str, stamp: Stamp) -> bool {
         let mut catalog = self.write();
-        if catalog.get(name).is_some_and(|(_, entry)| entry.stamp == stamp) {
-            catalog.remove(name);
+        let is_there = catalog.get(name).is_some_and(|(_, entry)| entry.stamp == stamp);
+        if is_there {
+            self.lists.doubt(stamp);
         }
+        is_there && catalog.remove(name)
     }
 
     pub(super) fn changes_of(&self, names: Vec<Arc<str>>) -> Vec<Change> {

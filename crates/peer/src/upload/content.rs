@@ -3,6 +3,7 @@
 //! Requests name a content, a name or a number; only an implementation of [`Content`] turns that into an open file. The server
 //! itself knows no path.
 
+use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -31,6 +32,10 @@ pub trait Content: Send + Sync {
     /// The file of a target where that can be found and opened without waiting for a disk; `None` says nothing.
     fn at_once(&self, _target: &Target) -> Option<AtOnce> {
         None
+    }
+    /// A file that was opened under this name cannot be read: nobody is told of it any more. Whether it was shared until now.
+    fn withdraw(&self, _name: &str, _file: &File) -> bool {
+        false
     }
     /// What is in a folder; `None` where there is none of that name, or where folders are not told.
     fn children(&self, _folder: &str) -> Option<Vec<Child>> {
@@ -70,6 +75,10 @@ impl Content for ShareTable {
 
     fn at_once(&self, target: &Target) -> Option<AtOnce> {
         self.open_cached(target)
+    }
+
+    fn withdraw(&self, name: &str, file: &File) -> bool {
+        self.withdraw(name, file)
     }
 
     fn children(&self, folder: &str) -> Option<Vec<Child>> {

@@ -30,7 +30,7 @@ use proto::value::digest::Digest;
 use tokio::task::spawn_blocking;
 
 use self::prepared::{AtOnce, Body, Piece, Prepared};
-use super::content::Content;
+use super::content::{Content, Opened};
 use super::places::{Place, Places};
 use crate::gate::Gate;
 use crate::limit::RateLimit;
@@ -265,8 +265,14 @@ impl Session<'_> {
 
     async fn prepare(&self, request: &Arc<Request>, frame: Frame) -> Result<Prepared, End> {
         let (content, request) = (Arc::clone(&self.uploads.content), Arc::clone(request));
-        let browse = self.uploads.manners.browse;
-        let prepared = spawn_blocking(move || prepared::prepare(&*content, &request, frame, browse)).await;
+        let (browse, observer) = (self.uploads.manners.browse, Arc::clone(&self.uploads.observer));
+        let prepared = spawn_blocking(move || {
+            let unreadable = |found: &Opened, why: &std::io::Error| {
+                super::withdraw(&*content, &*observer, &found.name, &found.file, why);
+            };
+            prepared::prepare(&*content, &request, frame, browse, &unreadable)
+        });
+        let prepared = prepared.await;
         // It does not panic; it is lost only when the runtime goes down.
         prepared.map_err(|_| End::Reset)
     }
@@ -296,7 +302,14 @@ impl Session<'_> {
             }
         };
         let answered = HttpAnswer::new(request, status, body.as_ref().map_or(0, Body::len));
+        let file = match &body {
+            Some(Body::File { file, name, .. }) => Some((Arc::clone(file), Arc::clone(name))),
+            _ => None,
+        };
         let sent = self.send_body(&head, body, place).await;
+        if let (Err(SendFileError::Read(why)), Some((file, name))) = (&sent, &file) {
+            super::withdraw(&*uploads.content, &*uploads.observer, name, file, why);
+        }
         let done = sent.is_ok();
         self.tell(answered, sent.err());
         if done { Ok(()) } else { Err(End::Reset) }

@@ -122,7 +122,7 @@ impl Session<'_> {
             self.tell(number, 0, UploadOutcome::NotFound);
             return say(stream, Status::NotFound, framing).await;
         };
-        let length = found.length;
+        let (length, name, file) = (found.length, Arc::clone(&found.name), Arc::clone(&found.file));
         let mut stream = stream;
         let limit = self.uploads.places.limit.towards(self.source.ip());
         let sent = send(&mut stream, found, delivery, &limit, &self.uploads.places.moved).await;
@@ -134,6 +134,9 @@ impl Session<'_> {
             }
             Err(error) => {
                 stream.abort();
+                if let SendFileError::Read(why) = &error {
+                    super::withdraw(&*self.uploads.shares, &*self.uploads.observer, &name, &file, why);
+                }
                 self.tell(number, length, UploadOutcome::Cut(error));
             }
         }
@@ -196,7 +199,7 @@ async fn send(
     limit: &RateLimit,
     moved: &AtomicU64,
 ) -> Result<(), SendFileError> {
-    let ToSend { file, length, modified } = found;
+    let ToSend { file, length, modified, .. } = found;
     let mut out = Vec::new();
     FileHead { date: SystemTime::now(), last_modified: modified, length }.write(delivery, &mut out);
     if delivery.head_alone {

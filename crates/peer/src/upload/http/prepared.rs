@@ -4,6 +4,7 @@
 //! and for all the rest on a thread that may wait.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub(super) struct Prepared {
 /// A body, where it is to be taken from.
 pub(super) enum Body {
     /// Pieces of a file, more than travel with a head.
-    File { file: Arc<File>, pieces: Vec<Piece>, length: u64 },
+    File { file: Arc<File>, name: Arc<str>, pieces: Vec<Piece>, length: u64 },
     /// Bytes, already read.
     Read(Vec<u8>),
     /// Some of what is in memory anyway.
@@ -110,13 +111,26 @@ pub(super) fn at_once(
     }
 }
 
-/// Finds what the request asks for, and decides how it is answered. Blocks.
-pub(super) fn prepare(content: &dyn Content, request: &Request, frame: Frame, browse: bool) -> Prepared {
+/// Finds what the request asks for, and decides how it is answered. `unreadable` hears of a file that the disk does not give. Blocks.
+pub(super) fn prepare(
+    content: &dyn Content,
+    request: &Request,
+    frame: Frame,
+    browse: bool,
+    unreadable: &dyn Fn(&Opened, &std::io::Error),
+) -> Prepared {
+    let of_whole = |found: &Opened, holds: &dyn Fn(&Range<u64>) -> bool| {
+        of_file(found, holds, request, frame, read).unwrap_or_else(|error| {
+            if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) {
+                unreadable(found, &error);
+            }
+            refused(&error, request, frame)
+        })
+    };
     let found = match &request.target {
         Target::Hash(digest) => {
             return match content.by_hash(digest) {
-                Some(found) => of_file(&found, &|bytes| content.holds(digest, bytes), request, frame, read)
-                    .unwrap_or_else(|error| refused(&error, request, frame)),
+                Some(found) => of_whole(&found, &|bytes| content.holds(digest, bytes)),
                 None => failed(Failure::NotFound, request, frame),
             };
         }
@@ -134,8 +148,7 @@ pub(super) fn prepare(content: &dyn Content, request: &Request, frame: Frame, br
         Target::Folder(_) | Target::Nothing => None,
     };
     match found {
-        Some(found) => of_file(&found, &|_| true, request, frame, read)
-            .unwrap_or_else(|error| refused(&error, request, frame)),
+        Some(found) => of_whole(&found, &|_| true),
         None => failed(Failure::NotFound, request, frame),
     }
 }
@@ -180,7 +193,7 @@ fn of_bytes(bytes: Option<Vec<u8>>, request: &Request, frame: Frame) -> Prepared
 
 fn refused(error: &std::io::Error, request: &Request, frame: Frame) -> Prepared {
     let failure = match error.kind() {
-        std::io::ErrorKind::NotFound => Failure::NotFound,
+        ErrorKind::NotFound => Failure::NotFound,
         _ => Failure::Unreadable,
     };
     failed(failure, request, frame)
@@ -204,20 +217,22 @@ fn of_file(
         pieces.iter().all(|piece| holds(&piece.bytes))
     };
     if !is_there {
-        return Err(std::io::ErrorKind::NotFound.into());
+        return Err(ErrorKind::NotFound.into());
     }
     let length = pieces.iter().map(|piece| piece.before.len() as u64 + piece.bytes.end - piece.bytes.start);
     let length = length.sum::<u64>() + end.len() as u64;
+    let of =
+        |pieces| Body::File { file: Arc::clone(&found.file), name: Arc::clone(&found.name), pieces, length };
     let body = match (usize::try_from(length), end.is_empty()) {
         (Ok(0), _) => None,
         (Ok(length), _) if length <= HTTP_TOGETHER => {
             Some(Body::Read(gather(&found.file, &pieces, &end, length, read)?))
         }
-        (_, true) => Some(Body::File { file: Arc::clone(&found.file), pieces, length }),
+        (_, true) => Some(of(pieces)),
         // The end is a piece without bytes of the file.
         (_, false) => {
             let pieces = pieces.into_iter().chain([Piece { before: end, bytes: 0..0 }]).collect();
-            Some(Body::File { file: Arc::clone(&found.file), pieces, length })
+            Some(of(pieces))
         }
     };
     Ok(with_head(&plan, &entity, frame, body))
