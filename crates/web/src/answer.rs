@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use axum::http::{HeaderMap, StatusCode, header};
+use proto::wire::get::writable;
 
 /// What a browser may do with anything from here (threats W3 and W4): run only what came as a file of this host, be framed by
 /// nobody, tell nobody where it came from. A handler that says one of these itself is not overruled.
@@ -39,7 +40,7 @@ pub(crate) fn write_head(
 ) {
     let phrase = status.canonical_reason().unwrap_or("Unknown");
     out.extend_from_slice(format!("HTTP/1.1 {} {phrase}\r\n", status.as_u16()).as_bytes());
-    line(out, "date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
+    line(out, "date", httpdate::fmt_http_date(writable(SystemTime::now())).as_bytes());
     for (name, value) in headers {
         if *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING {
             line(out, name.as_str(), value.as_bytes());

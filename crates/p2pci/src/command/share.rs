@@ -14,6 +14,7 @@ use peer::shares::{
 use peer::traffic::Traffic;
 use peer::upload::http::Manners;
 use proto::escape;
+use proto::wire::get::writable;
 use serde_json::{Map, Value, json};
 use web::own::UploadPort;
 
@@ -163,7 +164,7 @@ fn show_preview(preview: &Preview, out: Out) {
         ));
     }
     if let Some((name, modified)) = newest {
-        let when = humantime::format_rfc3339_seconds(*modified);
+        let when = humantime::format_rfc3339_seconds(writable(*modified));
         lines.push_str(&format!("\n  newest:  {} ({when})", escape::Line(name.as_bytes())));
     }
     let named = |named: &Option<(String, u64)>| {

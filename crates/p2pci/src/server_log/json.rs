@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use proto::access::redacted;
 use proto::value::digest::Digest;
+use proto::wire::get::writable;
 use serde_json::{Value, json};
 
 use super::Event;
@@ -62,7 +63,7 @@ pub(super) fn object(event: &Event<'_>, explain: bool) -> Value {
 }
 
 fn stamped(mut object: Value) -> Value {
-    object["time"] = humantime::format_rfc3339_millis(SystemTime::now()).to_string().into();
+    object["time"] = humantime::format_rfc3339_millis(writable(SystemTime::now())).to_string().into();
     object
 }
 

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use proto::access::redacted;
 use proto::escape;
+use proto::wire::get::writable;
 use proto::wire::request::{Request, Verb};
 use proto::wire::version::Version;
 
@@ -19,7 +20,7 @@ pub(super) struct Line<'a> {
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", humantime::format_rfc3339_seconds(SystemTime::now()))?;
+        write!(f, "{} ", humantime::format_rfc3339_seconds(writable(SystemTime::now())))?;
         match self.event {
             Event::Connected { source } => write!(f, "{source} connected"),
             Event::Left { source, records: 0, why } => write!(f, "{source} left ({why})"),

@@ -3,6 +3,7 @@
 mod at_once;
 mod contents;
 mod disk;
+mod doors;
 mod liars;
 mod names;
 mod portable;

@@ -6,3 +6,4 @@ mod proxied;
 mod smuggling;
 mod tools;
 mod traversal;
+mod traversal_index;

@@ -6,6 +6,7 @@
 
 mod access;
 mod client_menu;
+mod clock;
 mod cluster;
 mod crowd;
 mod demo;

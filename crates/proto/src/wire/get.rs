@@ -1,6 +1,6 @@
 //! `GET RFC n`: a file's bytes, from one peer to another; and the head of the answer.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::framing::{Dialect, Framing, LineEnd};
 use super::head::{Fields, Words};
@@ -93,13 +93,18 @@ impl FileHead {
     }
 }
 
-/// A date as in RFC 9110, section 5.6.7. Times before 1970 or after 9999, which a file system can hold, become the nearest
-/// that can be written.
+/// The nearest time that can be written as a date: a file system and a wall clock can hold times before 1970 and after 9999.
+#[must_use]
+pub fn writable(time: SystemTime) -> SystemTime {
+    /// The last second of the year 9999.
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+    let last = SystemTime::UNIX_EPOCH.checked_add(LAST).unwrap_or(SystemTime::UNIX_EPOCH);
+    time.clamp(SystemTime::UNIX_EPOCH, last)
+}
+
+/// A date as in RFC 9110, section 5.6.7, of the nearest time that can be written.
 pub(crate) fn date(time: SystemTime) -> httpdate::HttpDate {
-    const LAST: u64 = 253_402_300_799;
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs().min(LAST));
-    let written = SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds));
-    httpdate::HttpDate::from(written.unwrap_or(SystemTime::UNIX_EPOCH))
+    httpdate::HttpDate::from(writable(time))
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use crate::world::{Index, Raw, Sharer, shown};
 
 const PIECES: &str = include_str!("traversal.txt");
 /// What must never come.
-const CANARY: &str = "canary: this must stay where it is";
+pub(super) const CANARY: &str = "canary: this must stay where it is";
 /// Requests that travel together.
-const TOGETHER: usize = 64;
+pub(super) const TOGETHER: usize = 64;
 
 /// What a piece is put between; the canary is `secret.txt` in the folder above.
 const FRAMES: [&str; 30] = [
@@ -46,15 +46,19 @@ const FRAMES: [&str; 30] = [
     "a/folder/link/{}",
 ];
 
-/// Every piece in every frame, beneath each target that takes a name and as a path by itself.
-fn strings() -> Vec<String> {
+/// Every piece in every frame.
+pub(super) fn paths() -> Vec<String> {
     let pieces = PIECES.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
-    let framed = pieces.flat_map(|piece| FRAMES.map(|frame| frame.replace("{}", piece)));
-    framed.flat_map(|path| ["/file/", "/"].map(|before| format!("{before}{path}"))).collect()
+    pieces.flat_map(|piece| FRAMES.map(|frame| frame.replace("{}", piece))).collect()
+}
+
+/// The same beneath each target that takes a name and as a path by itself.
+fn strings() -> Vec<String> {
+    paths().into_iter().flat_map(|path| ["/file/", "/"].map(|before| format!("{before}{path}"))).collect()
 }
 
 /// Whether a path is one that a request line can hold: others are refused for their shape, which other tests see to.
-fn is_a_path(path: &str) -> bool {
+pub(super) fn is_a_path(path: &str) -> bool {
     path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
@@ -72,9 +76,14 @@ fn u1_no_string_leads_out_of_the_shared_folder() {
     let sharer = Sharer::with(&share, &index.address(), &["--as", "a", "--browse"]);
     let all = strings();
     assert!(all.len() >= 5000, "{}", all.len());
-    let whole: Vec<&String> = all.iter().filter(|path| is_a_path(path)).collect();
+    let whole: Vec<String> = all.iter().filter(|path| is_a_path(path)).cloned().collect();
     for some in whole.chunks(TOGETHER) {
-        in_http(sharer.raw(), some);
+        let answers = told_alike(|| sharer.raw(), some);
+        let (none, found) =
+            (answers.matches("HTTP/1.1 404 ").count(), answers.matches("HTTP/1.1 200 ").count());
+        assert_eq!(none + found, some.len(), "{some:?}: {answers}");
+        // Folders and the one file, by a name of theirs with nothing in it that leads anywhere.
+        assert!(found <= some.len() / 4, "{found} of {some:?}");
     }
     for path in all.iter().filter(|path| !is_a_path(path)) {
         let mut raw = sharer.raw();
@@ -87,19 +96,29 @@ fn u1_no_string_leads_out_of_the_shared_folder() {
     }
 }
 
-/// Requests in one connection: each is answered with nothing from outside.
-fn in_http(mut raw: Raw, paths: &[&String]) {
+/// Requests in one connection: each is answered with nothing from outside, and as it would be if there were nothing outside. Gives
+/// back the answers.
+pub(super) fn told_alike(connect: impl Fn() -> Raw, paths: &[String]) -> String {
+    let there = in_http(connect(), paths);
+    let absent: Vec<String> = paths.iter().map(|path| path.replace("secret", "absent")).collect();
+    let told = |answers: &str| -> String {
+        let lines = answers.lines().filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
+        lines.map(|line| line.replace("secret", "absent") + "\n").collect()
+    };
+    assert_eq!(told(&there), told(&in_http(connect(), &absent)), "{paths:?}");
+    there
+}
+
+fn in_http(mut raw: Raw, paths: &[String]) -> String {
     let last = paths.len() - 1;
     for (at, path) in paths.iter().enumerate() {
         let close = if at == last { "Connection: close\r\n" } else { "" };
-        raw.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n{close}\r\n"));
+        raw.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{close}\r\n"));
     }
     let answers = String::from_utf8_lossy(&raw.read_to_end()).into_owned();
-    assert!(!answers.contains("canary") && !answers.contains("root:"), "one of {paths:?}: {answers}");
-    let (none, found) = (answers.matches("HTTP/1.1 404 ").count(), answers.matches("HTTP/1.1 200 ").count());
-    assert_eq!(none + found, paths.len(), "{paths:?}: {answers}");
-    // Folders and the one file, by a name of theirs with nothing in it that leads anywhere.
-    assert!(found <= paths.len() / 4, "{found} of {paths:?}");
+    assert!(!answers.contains("canary:") && !answers.contains("root:"), "one of {paths:?}: {answers}");
+    assert_eq!(answers.matches("HTTP/1.1 ").count(), paths.len(), "{paths:?}: {answers}");
+    answers
 }
 
 /// The same where a number is expected.

@@ -162,3 +162,15 @@ fn a_dry_run_shows_what_would_be_public_and_tells_nobody() {
     }
     assert!(index.events_of("connected").is_empty(), "the index hears nothing of it");
 }
+
+/// Found with a clock that jumps: a date that cannot be written ended the program.
+#[test]
+fn a_dry_run_shows_files_of_any_date() {
+    let folder = crate::places::folder(&[(1, "old")]);
+    let before = std::time::SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(1_000_000_000);
+    let file = fs::File::options().write(true).open(folder.path().join("rfc1.txt")).unwrap();
+    file.set_modified(before).unwrap();
+    let done = run(["share", text(folder.path()), "--dry-run"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.text().contains("rfc1.txt (1970-01-01T00:00:00Z)"), "{}", done.text());
+}
