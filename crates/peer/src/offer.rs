@@ -63,6 +63,7 @@ impl Offers {
             begun: SystemTime::now(),
             next: watch::Sender::new(board.next()),
             board: Mutex::new(board),
+            lost: watch::Sender::new(false),
         });
         let mut offers = self.offers.write().unwrap_or_else(PoisonError::into_inner);
         offers.insert(offer.hash, Arc::clone(&offer));
@@ -107,6 +108,12 @@ impl Content for Offers {
         Some(Arc::clone(&self.find(digest)?.list))
     }
 
+    fn withdraw(&self, name: &str, _file: &File) -> bool {
+        let Some(hash) = Digest::parse(name.as_bytes()) else { return false };
+        let lost = self.offers.write().unwrap_or_else(PoisonError::into_inner).remove(&hash);
+        lost.map(|offer| offer.lost.send_replace(true)).is_some()
+    }
+
     fn holds(&self, digest: &Digest, bytes: &Range<u64>) -> bool {
         self.find(digest).is_some_and(|offer| offer.holds(bytes))
     }
@@ -133,6 +140,8 @@ pub struct Offer {
     board: Mutex<Board>,
     /// The number of the board's next change.
     next: watch::Sender<u64>,
+    /// The disk does not give what was written to it.
+    lost: watch::Sender<bool>,
 }
 
 impl Offer {
@@ -170,6 +179,12 @@ impl Offer {
     pub(crate) async fn news(&self, after: Option<u64>) {
         // The sender lives as long as we do.
         let _ = self.next.subscribe().wait_for(|next| Some(*next) != after).await;
+    }
+
+    /// Waits until it turns out that it cannot be read. Safe to cancel.
+    pub(crate) async fn lost(&self) {
+        // The sender lives as long as we do.
+        let _ = self.lost.subscribe().wait_for(|lost| *lost).await;
     }
 
     fn change(&self, act: impl FnOnce(&mut Board)) {

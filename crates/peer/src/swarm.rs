@@ -98,7 +98,8 @@ impl Swarm {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let (host, port, tls) = (self.host.clone(), self.port, self.tls);
         let (gate, size) = (offer.gate(), offer.size());
-        let record = Arc::new(Record { host, port, tls, name: name.to_owned(), hash, size, gate });
+        let (name, of) = (name.to_owned(), Arc::clone(&offer));
+        let record = Arc::new(Record { host, port, tls, name, hash, size, gate, offer: of });
         tasks.spawn(take_part(self.indexes.clone(), record, is_complete, found));
         Joined { offer, others, complete }
     }
@@ -114,6 +115,8 @@ struct Record {
     size: u64,
     /// What keeps it from others than members of some groups.
     gate: Option<Arc<Gate>>,
+    /// What it is about.
+    offer: Arc<Offer>,
 }
 
 /// Registers with each index and looks for others there. Ends when it is aborted.
@@ -137,11 +140,23 @@ async fn take_part(
     while tasks.join_next().await.is_some() {}
 }
 
-/// Ends when it is aborted.
+/// Ends when what is offered cannot be read any more, or when it is aborted; the connection, and with it the record, goes then.
 async fn keep_registered(
     index: IndexAddr,
     seats: Arc<Seats>,
     record: Arc<Record>,
+    is_complete: watch::Receiver<bool>,
+) {
+    tokio::select! {
+        () = record.offer.lost() => {}
+        () = register_again_and_again(index, seats, &record, is_complete) => {}
+    }
+}
+
+async fn register_again_and_again(
+    index: IndexAddr,
+    seats: Arc<Seats>,
+    record: &Record,
     mut is_complete: watch::Receiver<bool>,
 ) {
     let mut backoff = Backoff::default();
@@ -149,7 +164,7 @@ async fn keep_registered(
         let mut began = Instant::now();
         if let Ok((mut connection, _seat)) = seated(&index, &seats).await {
             began = Instant::now();
-            register(&mut connection, &record, &mut is_complete).await;
+            register(&mut connection, record, &mut is_complete).await;
         }
         backoff.ended(began.elapsed());
         sleep(backoff.pause(fastrand::f64())).await;

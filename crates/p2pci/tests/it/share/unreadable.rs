@@ -6,8 +6,8 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::places::tree;
-use crate::world::{BLOCK, Index, PATIENCE, Process, Sharer, noise, on_path, skip, wait_for};
+use crate::places::{empty_folder, tree};
+use crate::world::{BLOCK, Index, PATIENCE, Process, Raw, Sharer, noise, on_path, p2pci, skip, wait_for};
 
 const LARGE: usize = 4 * BLOCK as usize;
 
@@ -76,4 +76,35 @@ fn u10_a_file_that_the_disk_does_not_give_is_cut_off_and_withdrawn_and_comes_bac
     let back = index.wait_hashed(4);
     let hash = blake3::hash(&noise(1, LARGE)).to_hex().to_string();
     assert!(back.iter().any(|file| file["hash"] == hash), "{back:?}");
+}
+
+#[test]
+fn u10_a_copy_that_the_disk_does_not_give_is_cut_off_and_withdrawn() {
+    let test = "u10_a_copy_that_the_disk_does_not_give_is_cut_off_and_withdrawn";
+    if !on_path("strace") {
+        return skip(test, "no strace here");
+    }
+    let bytes = noise(1, LARGE);
+    let (_outer, root) = tree("some", &[("large", &bytes)]);
+    let index = Index::start();
+    let mut sharer = Sharer::start(&root, &index.address());
+    index.wait_hashed(1);
+    let here = empty_folder();
+    let mut command = p2pci(["get", "some/large", "--seed-time", "forever", "--server", &index.address()]);
+    command.current_dir(here.path());
+    let seeder = Process::start(command);
+    wait_for(PATIENCE, "the copy", || here.path().join("large").exists().then_some(()));
+    sharer.process().kill();
+    let port = wait_for(PATIENCE, "the copy to be the only source", || {
+        let files = index.files();
+        let sources = files.first()?["sources"].as_array()?;
+        let is_it = sources.len() == 1 && sources[0]["published"] == false && sources[0]["partial"] != true;
+        is_it.then(|| sources[0]["port"].as_u64()).flatten()
+    });
+    let _breaking = break_reads(seeder.id(), &here.path().join("large"));
+    let mut raw = Raw::connect(u16::try_from(port).unwrap());
+    let hash = blake3::hash(&bytes).to_hex();
+    raw.send(format!("GET /hash/{hash} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
+    assert!(raw.try_to_end().is_err(), "a reset, which nobody takes for the end of a file");
+    wait_for(PATIENCE, "the copy to be withdrawn", || index.files().is_empty().then_some(()));
 }

@@ -1,10 +1,14 @@
 //! Upload ports that let in only those with a certificate, and who is told what there.
 
 use std::fs;
+use std::path::Path;
 
 use super::{expire, fails, list, tls_flags};
-use crate::places::{empty_folder, folder};
-use crate::world::{Authority, Index, Raw, Sharer, http_get, run, run_in, spec};
+use crate::places::{empty_folder, folder, tree};
+use crate::world::{
+    Authority, BLOCK, Index, PATIENCE, Process, Raw, Sharer, http_get, noise, p2pci, run, run_command,
+    run_in, spec, wait_for,
+};
 
 #[test]
 fn a_peer_that_wants_certificates_gives_its_files_to_those_who_have_one_and_to_nobody_else() {
@@ -59,4 +63,50 @@ fn an_index_that_wants_certificates_serves_nobody_in_plain_text() {
         assert_eq!(http_get(index.port(), "/api/v1/files").status, 400);
         fails(&list(&index.address(), &[]), 1, &["only TLS is spoken"]);
     }
+}
+
+/// An index, a peer and a downloader who becomes one, each of whom wants certificates of all others.
+#[test]
+fn where_everybody_wants_certificates_files_spread_among_those_who_have_one() {
+    let ours = Authority::new("ours");
+    let ca = ours.file("ca.pem");
+    let ([server_certificate, server_key], [certificate, key]) =
+        (&ours.sign("localhost", |_| {}), &ours.sign("member", |_| {}));
+    let clients = ["--tls-client-ca", &ca];
+    let own = ["--tls-cert", server_certificate, "--tls-key", server_key];
+    let index = Index::with(&[&own[..], &clients].concat());
+    let address = format!("tls://localhost:{}", index.port());
+    let member = ["--tls-ca", &ca, "--tls-cert", certificate, "--tls-key", key];
+    let bytes = noise(9, 3 * BLOCK as usize);
+    let (_outer, root) = tree("some", &[("large", &bytes)]);
+    let mut sharer = Sharer::with(&root, &address, &[&member[..], &clients].concat());
+    let get = |folder: &Path, more: &[&str]| {
+        let args = [&["get", "some/large", "--json", "--server", &address], &member[..], more].concat();
+        let mut command = p2pci(args);
+        command.current_dir(folder);
+        command
+    };
+    let lookup = || {
+        let args = ["lookup", "some/large", "--json", "--server", &address];
+        run([&args[..], &member].concat()).objects().first().cloned()
+    };
+    wait_for(PATIENCE, "the file to be hashed", || lookup()?["hash"].as_str().map(drop));
+    let (first, second, third) = (empty_folder(), empty_folder(), empty_folder());
+    let mut seeder = Process::start(get(first.path(), &[&clients[..], &["--seed-time", "forever"]].concat()));
+    wait_for(PATIENCE, "the first copy", || first.path().join("large").exists().then_some(()));
+    sharer.process().kill();
+    let copy = wait_for(PATIENCE, "the copy to be the only source", || {
+        let found = lookup()?;
+        let sources = found["sources"].as_array()?;
+        (sources.len() == 1 && sources[0]["published"] == false).then(|| sources[0].clone())
+    });
+    let again = run_command(get(second.path(), &["--no-upload"]));
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(fs::read(second.path().join("large")).unwrap() == bytes);
+    // Who knows everything but has no certificate.
+    let from = format!("tls://127.0.0.1:{}#{}", copy["port"], copy["tls"].as_str().unwrap());
+    let hash = blake3::hash(&bytes).to_hex();
+    let stranger = run_in(third.path(), ["get", &hash, "--from", &from]);
+    fails(&stranger, 1, &["it wants a certificate of ours"]);
+    seeder.kill();
 }
