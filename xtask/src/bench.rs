@@ -50,6 +50,7 @@ pub(crate) fn command(asked: &Asked, typed: &[String]) -> anyhow::Result<bool> {
         Asked::Swarm(asked) => swarm::command(asked),
         Asked::Transfer(asked) => transfer::command(asked),
         Asked::Send(path) => transfer::send(path).map(|()| true),
+        Asked::SendTls([file, certificate, key]) => transfer::send_tls(file, certificate, key).map(|()| true),
     }
 }
 

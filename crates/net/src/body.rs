@@ -3,7 +3,7 @@
 //! Exactly the promised number of bytes or an error. A file that became shorter is never filled up: the caller aborts the
 //! stream then, and the receiver sees that the body was cut.
 
-use crate::limits::BODY_BUFFER;
+use crate::limits::{BODY_BUFFER, TLS_HELD, TLS_HELD_OF_FILE};
 use crate::patience::Patience;
 use crate::stream::{Stream, WriteError};
 use std::fs::File;
@@ -97,12 +97,16 @@ impl Stream {
     ) -> Result<(), SendFileError> {
         let Piece { file, offset, len } = piece;
         let mut patience = Patience::new(stall, Instant::now());
+        if let Self::Tls(tls) = self {
+            tls.hold(TLS_HELD_OF_FILE);
+        }
         let mut buffer = Vec::new();
+        let is_in_memory = lives_in_memory(&file);
         let mut sent = sent;
         while sent < len {
             let at = offset.saturating_add(sent);
             buffer =
-                read_piece(Arc::clone(&file), at, len - sent, buffer).await.map_err(SendFileError::Read)?;
+                read_piece(&file, is_in_memory, at, len - sent, buffer).await.map_err(SendFileError::Read)?;
             if buffer.is_empty() {
                 return Err(SendFileError::Truncated { sent });
             }
@@ -113,6 +117,9 @@ impl Stream {
                 moved.fetch_add(written as u64, Ordering::Relaxed);
             }
             sent += buffer.len() as u64;
+        }
+        if let Self::Tls(tls) = self {
+            tls.hold(TLS_HELD);
         }
         Ok(())
     }
@@ -141,14 +148,47 @@ pub(crate) struct Piece {
 }
 
 /// At most `wanted` and at most a buffer full; empty at the end of the file.
-async fn read_piece(file: Arc<File>, at: u64, wanted: u64, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+async fn read_piece(
+    file: &Arc<File>,
+    is_in_memory: bool,
+    at: u64,
+    wanted: u64,
+    mut buffer: Vec<u8>,
+) -> io::Result<Vec<u8>> {
     let room = usize::try_from(wanted).unwrap_or(BODY_BUFFER).min(BODY_BUFFER);
+    buffer.resize(room, 0);
+    let read = if is_in_memory {
+        Some(file.read_at(&mut buffer, at)?)
+    } else {
+        read_from_cache(file, at, &mut buffer)
+    };
+    if let Some(count) = read {
+        buffer.truncate(count);
+        return Ok(buffer);
+    }
+    let file = Arc::clone(file);
     let reading = spawn_blocking(move || {
-        buffer.resize(room, 0);
         let count = file.read_at(&mut buffer, at)?;
         buffer.truncate(count);
         Ok(buffer)
     });
     // The task does not panic; it ends without a result only when the runtime goes down.
     reading.await.map_err(io::Error::other)?
+}
+
+/// Reads without waiting for a disk, which is worth no other thread; `None` where nothing, or nothing yet, can be read so.
+#[cfg(target_os = "linux")]
+fn read_from_cache(file: &File, at: u64, buffer: &mut [u8]) -> Option<usize> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    if crate::portable::only() {
+        return None;
+    }
+    let mut room = [io::IoSliceMut::new(buffer)];
+    // The end of a file is told by whoever may wait.
+    preadv2(file, &mut room, at, ReadWriteFlags::NOWAIT).ok().filter(|count| *count > 0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_from_cache(_: &File, _: u64, _: &mut [u8]) -> Option<usize> {
+    None
 }

@@ -20,6 +20,14 @@ pub const END_LOOKED_FOR: Duration = Duration::from_millis(20);
 pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 /// Bytes written that TLS has encrypted and the system does not take yet.
 pub const TLS_HELD: usize = 64 * 1024;
+/// The same while a file is sent: fewer and larger writes.
+pub const TLS_HELD_OF_FILE: usize = BODY_BUFFER;
+/// Longest record of TLS in bytes, its head counted (RFC 8446, section 5.2).
+pub const TLS_RECORD: usize = 5 + 16 * 1024 + 256;
+/// Bytes of TLS taken off a socket at once, where there is room for what is in them.
+pub const TLS_READ: usize = 256 * 1024;
+/// With room for less TLS takes what it needs itself, which is less at once.
+pub const TLS_READ_WORTH: usize = 16 * 1024;
 /// Bytes taken at once while the tongue is unknown; they lie on the stack.
 pub const FIRST_READ: usize = 512;
 
@@ -81,6 +89,7 @@ pub const READ_RATE_MIN: u64 = 1024;
 /// How often the system itself is asked, within the time that a reader is waited for, whether it can take more.
 pub const STALL_LOOKS: u32 = 20;
 
+const _: () = assert!(TLS_READ_WORTH <= TLS_READ);
 const _: () = assert!(FIRST_READ <= FIRST_BYTES_MAX);
 const _: () = assert!(USER_TIMEOUT.as_secs() * 9 / 8 < PRESENCE.as_secs());
 const _: () = assert!(

@@ -83,6 +83,11 @@ pub enum ListenError {
         /// Where.
         place: Place,
     },
+    /// What was given is not one port.
+    #[error(
+        "the sockets that were given to this program are not one port, on one address or on all of both families"
+    )]
+    Given,
     /// Anything else.
     #[error("cannot listen on port {port} ({place})")]
     Io {
@@ -115,6 +120,29 @@ impl Listeners {
             PortChoice::One(port) => bind_port(place, port).map_err(|error| listen_error(place, port, error)),
             PortChoice::Range(first, last) => bind_range(place, first, last),
         }
+    }
+
+    /// Goes on with sockets that somebody else opened, and may keep open longer than we live: one, or one of each family on the same port.
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ListenError::Given`] where they are anything else.
+    pub fn given(sockets: Vec<std::net::TcpListener>) -> Result<Self, ListenError> {
+        let taken = sockets.into_iter().map(|socket| {
+            socket.set_nonblocking(true)?;
+            TcpListener::from_std(socket)
+        });
+        let taken = taken.collect::<io::Result<Vec<_>>>().map_err(|_| ListenError::Given)?;
+        let listeners = Self::new(taken).map_err(|_| ListenError::Given)?;
+        let port = listeners.port();
+        let is_one = listeners.local_addrs.iter().all(|address| address.port() == port);
+        if is_one && listeners.local_addrs.len() <= 2 { Ok(listeners) } else { Err(ListenError::Given) }
+    }
+
+    /// The one address that they listen on; `None` on all interfaces.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.local_addrs.first().map(SocketAddr::ip).filter(|address| !address.is_unspecified())
     }
 
     /// The port, the same on every socket.

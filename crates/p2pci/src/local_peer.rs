@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use net::accept::Policy;
-use net::listen::{ListenSpec, Listeners, PortChoice};
+use net::listen::{ListenSpec, PortChoice};
 use net::lists::AddressLists;
 use net::stop::{StopSignal, Stopper, stop_pair};
 use net::tls::Acceptor;
@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use crate::cli::{OwnKey, Uploads, UseTls};
 use crate::exit::{Code, Failure};
 use crate::keys::{self, Whose};
+use crate::port;
 use crate::settings::Rates;
 use crate::tongues;
 
@@ -139,12 +140,7 @@ impl Uploader {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Failure> {
         let Door { listen, public, tls, tls_only } = door;
-        let listeners = Listeners::bind(listen).map_err(|error| {
-            Failure::new(
-                Code::Failed,
-                format!("{error}; --upload-port and --upload-listen choose another place"),
-            )
-        })?;
+        let listeners = port::open(listen, "--upload-port and --upload-listen choose another place")?;
         let port = Port::new(listeners.port());
         let port = port.ok_or_else(|| Failure::new(Code::Failed, "the system gave no upload port"))?;
         let (stopper, stop) = stop_pair();

@@ -13,6 +13,7 @@ mod local_peer;
 mod menu;
 mod observers;
 mod out;
+mod port;
 mod sandbox;
 mod server_log;
 mod service;

@@ -1,9 +1,21 @@
 //! What a service manager is told, where one started us and asked for it: sd_notify(3) and its environment. Anywhere else none of it does
 //! anything.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
+use listenfd::ListenFd;
 use sd_notify::NotifyState;
+
+/// The sockets that were opened for us and stay open when we end, so that a new process goes on where an old one stops (sd_listen_fds(3));
+/// none where nobody did that. They are given once.
+///
+/// # Errors
+/// What the system says to one that does not listen in TCP.
+pub fn given_sockets() -> std::io::Result<Vec<TcpListener>> {
+    let mut given = ListenFd::from_env();
+    (0..given.len()).filter_map(|at| given.take_tcp_listener(at).transpose()).collect()
+}
 
 /// The port is open, or files were read again; `status` is for people.
 pub fn ready(status: &str) {

@@ -20,7 +20,8 @@ pub(crate) const USAGE: &str = "\
   bench http [PART…] [--quick]
                      uploads, redirects and Metalinks beside nginx; parts: small large redirect aria2 (default: all)
   bench transfer [PART…] [--size BYTES] [--quick]
-                     one large file beside bare loops, nginx and curl; parts: serve shm disk sources memory (default: all)
+                     one large file beside bare loops, nginx and curl; parts: serve shm disk sources memory tls
+                     (default: all)
   bench cluster [--quick]
                      nodes of one cluster on six processes of redis-server, beside a bare loop of the same script
   bench instructions the decoder and the directory in instructions, under callgrind
@@ -38,6 +39,8 @@ pub(crate) enum Asked {
     Transfer(Transfer),
     /// The bare sender of a file: for processes that the measurements start.
     Send(PathBuf),
+    /// The same in TLS, with a certificate and its key.
+    SendTls([PathBuf; 3]),
     /// The bare server itself: for processes that the measurements start.
     Floor {
         request: usize,
@@ -119,6 +122,9 @@ pub(crate) fn parse(typed: &[&str]) -> Result<Asked, String> {
         ["cluster", rest @ ..] => Cluster::parse(rest).map(Asked::Cluster),
         ["instructions"] => Ok(Asked::Instructions),
         ["transfer", rest @ ..] => Transfer::parse(rest).map(Asked::Transfer),
+        ["send-tls", file, certificate, key] => {
+            Ok(Asked::SendTls([file.into(), certificate.into(), key.into()]))
+        }
         ["send", path] => Ok(Asked::Send(path.into())),
         ["floor", request, answer] => Ok(Asked::Floor { request: number(request)?, answer: number(answer)? }),
         [] => Err("bench what? index, files, http, swarm, transfer, cluster or instructions".into()),

@@ -11,10 +11,12 @@ mod resident;
 mod send;
 mod served;
 mod sources;
+mod tls;
 mod world;
 
 pub(crate) use asked::Transfer;
 pub(crate) use send::serve as send;
+pub(crate) use tls::send as send_tls;
 
 use asked::Part;
 use world::World;
@@ -36,6 +38,7 @@ pub(super) fn command(asked: &Transfer) -> anyhow::Result<bool> {
             Part::Shm => kept::rows(&world, rounds, &world.memory(), &kept::IN_MEMORY)?,
             Part::Disk => kept::rows(&world, rounds, &world.disk(), &kept::ON_DISK)?,
             Part::Sources => sources::rows(&world, rounds)?,
+            Part::Tls => tls::rows(&world, rounds)?,
             Part::Memory => resident::rows(&world)?,
         }
     }

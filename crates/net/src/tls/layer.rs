@@ -4,6 +4,7 @@
 //! with the next write or while somebody waits to read; so it is to the caller what the system's own buffer is. What came is
 //! decrypted when it is read, and nothing is read ahead of that.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -16,9 +17,14 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::{HandshakeError, in_words, told};
-use crate::limits::{END_LOOKED_FOR, TLS_HELD};
+use crate::limits::{END_LOOKED_FOR, TLS_HELD, TLS_READ, TLS_READ_WORTH, TLS_RECORD};
 use crate::patience::Patience;
 use crate::stream::WriteError;
+
+thread_local! {
+    /// What was taken off a socket and is decrypted at once: one for each thread, and none for each connection.
+    static TAKEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A connection with TLS on it, after its handshake.
 #[derive(Debug)]
@@ -64,6 +70,11 @@ impl Write for Directly<'_> {
 }
 
 impl TlsStream {
+    /// How many bytes that are written may wait to leave.
+    pub(crate) fn hold(&self, most: usize) {
+        self.connection().set_buffer_limit(Some(most));
+    }
+
     /// The socket itself, for a last word to whoever does not understand TLS.
     pub(super) fn into_socket(self) -> TcpStream {
         self.socket
@@ -139,9 +150,9 @@ impl TlsStream {
                         return Ok(filled);
                     }
                 }
-                Err(error) if is_pending(&error) => match self.take_off_socket(&mut connection) {
+                Err(error) if is_pending(&error) => match self.decrypt(&mut connection, rest) {
                     // At the end of the stream the reader knows whether it was declared.
-                    Ok(_) => {}
+                    Ok(count) => filled += count,
                     Err(_) if filled > 0 => return Ok(filled),
                     Err(error) => return Err(error),
                 },
@@ -289,14 +300,43 @@ impl TlsStream {
         leave(&mut connection, &mut Socket(&self.socket)).map(drop)
     }
 
+    /// Takes some bytes off the socket and decrypts them, into the buffer as far as that is known to have room; says how many of it are
+    /// filled. `WouldBlock` when there are none.
+    fn decrypt(&self, connection: &mut Connection, buffer: &mut [u8]) -> io::Result<usize> {
+        // What is encrypted is never shorter than what is in it, but a part of a record may have come before.
+        let room = buffer.len().saturating_sub(TLS_RECORD).min(TLS_READ);
+        if room < TLS_READ_WORTH {
+            return self.take_off_socket(connection).map(|_| 0);
+        }
+        TAKEN.with_borrow_mut(|taken| {
+            taken.resize(TLS_READ, 0);
+            let count = match self.socket.try_read(taken.get_mut(..room).unwrap_or_default()) {
+                Ok(0) => return self.take_off_socket(connection).map(|_| 0),
+                read => read?,
+            };
+            let (mut bytes, mut filled) = (taken.get(..count).unwrap_or_default(), 0);
+            while !bytes.is_empty() {
+                connection.read_tls(&mut bytes)?;
+                process(connection)?;
+                while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty())
+                    && let Ok(count @ 1..) = connection.reader().read(rest)
+                {
+                    filled += count;
+                }
+            }
+            // Answers of TLS itself.
+            let _ = leave(connection, &mut Socket(&self.socket));
+            Ok(filled)
+        })
+    }
+
     /// Takes some bytes off the socket and decrypts them; `WouldBlock` when there are none, 0 at the end of the stream.
     fn take_off_socket(&self, connection: &mut Connection) -> io::Result<usize> {
         let count = connection.read_tls(&mut Socket(&self.socket))?;
-        let taken = connection.process_new_packets();
+        let taken = process(connection);
         // Answers of TLS itself.
         let _ = leave(connection, &mut Socket(&self.socket));
-        taken.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, in_words(&error)))?;
-        Ok(count)
+        taken.map(|()| count)
     }
 
     /// Whether the socket does not take everything that is held.
@@ -310,6 +350,12 @@ impl TlsStream {
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Decrypts what came.
+fn process(connection: &mut Connection) -> io::Result<()> {
+    let taken = connection.process_new_packets();
+    taken.map(drop).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, in_words(&error)))
 }
 
 /// Moves what is held to the socket as far as it takes it. Says how many bytes those were.

@@ -39,6 +39,7 @@ use crate::exit::{Code, Failure};
 use crate::keys::{self, Whose};
 use crate::observers::Observers;
 use crate::out::Out;
+use crate::port;
 use crate::server_log::{ServerLog, Style};
 use crate::service;
 use crate::settings::{ListenAddr, typed};
@@ -62,15 +63,14 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     let log = Arc::new(ServerLog::new(out, style, Instant::now())?);
     let listen = args.listen.unwrap_or(ListenAddr { address: None, port: INDEX_PORT });
     let spec = ListenSpec { address: listen.address, ports: PortChoice::One(listen.port) };
-    let listeners = Listeners::bind(spec).map_err(|error| {
-        Failure::new(Code::Failed, format!("{error}; --listen ADDR:PORT chooses another place"))
-    })?;
+    let listeners = port::open(spec, "--listen ADDR:PORT chooses another place")?;
+    let address = listen.address.or_else(|| listeners.address());
     let fingerprint = tls.as_ref().map(|tls| tls.fingerprint);
-    let place = Place { address: listen.address, port: listeners.port(), fingerprint };
+    let place = Place { address, port: listeners.port(), fingerprint };
     // Before the first line: whoever has read it may stop us, or ask.
     let end = signals::interrupted();
     let mut asked = Asked::from_now();
-    for address in announced(&listeners, listen.address) {
+    for address in announced(&listeners, address) {
         log.listening(
             address,
             fingerprint,

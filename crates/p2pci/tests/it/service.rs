@@ -1,13 +1,16 @@
 //! What a service manager hears of an index and of a share.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::places::{empty_folder, folder};
-use crate::world::{Index, PATIENCE, Process, p2pci};
+use crate::places::{empty_folder, folder, tree};
+use crate::world::{BLOCK, Index, PATIENCE, Process, noise, p2pci, spec};
 
 /// A manager that wants a sign of life every two seconds at least.
 struct Manager {
@@ -69,4 +72,84 @@ fn a_service_manager_hears_when_a_share_is_ready_alive_and_stopping() {
     sharer.signal(Signal::TERM);
     manager.hears("STOPPING=1");
     assert_eq!(sharer.exit_code(PATIENCE), Some(0));
+}
+
+/// A program to which this socket is given, as a manager does that keeps it open.
+fn given(socket: &TcpListener, args: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    // It is inherited, also by what other tests start just now, which does no harm.
+    rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).unwrap();
+    // Number 3 is the first that is given, and the process that execs keeps its own number.
+    let script = format!("exec 3<&{}; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"", socket.as_raw_fd());
+    command.args(["-c", &script, "sh"]);
+    let program = p2pci(args);
+    command.arg(program.get_program()).args(program.get_args());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+/// The status of an answer in HTTP, and as much of its body as there is room for.
+fn begin(port: u16, path: &str, into: &mut [u8]) -> TcpStream {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        head.extend_from_slice(&byte);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&head));
+    stream.read_exact(into).unwrap();
+    stream
+}
+
+#[test]
+fn a_share_is_replaced_while_it_sends_and_neither_an_upload_nor_a_connection_is_lost() {
+    // More than the system holds for a reader that rests.
+    let content = noise(1, 32 * BLOCK as usize);
+    let (_outer, root) = tree("live", &[("large", &content)]);
+    let (index, socket) = (Index::start(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let port = socket.local_addr().unwrap().port();
+    let (root, server) = (root.to_str().unwrap().to_owned(), index.address());
+    let args = ["share", &root, "--server", &server, "--json"];
+    let start = || {
+        let mut process = Process::start(given(&socket, &args));
+        process.wait_in_lines("the registration", |lines| {
+            lines.iter().any(|line| line.contains("\"registered\"")).then_some(())
+        });
+        process
+    };
+    let mut old = start();
+    let (mut first, mut second) = (vec![0; 1000], vec![0; content.len()]);
+    let mut sending = begin(port, "/file/live/large", &mut first);
+    old.signal(Signal::TERM);
+    // Nobody listens now but the socket itself; who connects waits for the new one.
+    let mut waiting = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    waiting.write_all(b"GET /hash/0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut new = start();
+    begin(port, "/file/live/large", &mut second);
+    assert!(second == content, "from the new one");
+    assert!(!old.has_ended(), "it still sends");
+    sending.read_to_end(&mut first).unwrap();
+    assert!(first == content, "from the old one");
+    assert_eq!(old.exit_code(PATIENCE), Some(0), "{}", old.stderr());
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    new.signal(Signal::TERM);
+    assert_eq!(new.exit_code(PATIENCE), Some(0), "{}", new.stderr());
+}
+
+#[test]
+fn an_index_listens_on_the_socket_that_it_was_given_and_names_its_port() {
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let index = Index::from_command(given(&socket, &["server", "--log-format", "json"]));
+    assert_eq!(index.port(), port);
+    assert!(index.raw().ask_whole(spec::LIST).starts_with("P2P-CI/1.0 404"));
 }

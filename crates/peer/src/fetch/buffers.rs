@@ -55,8 +55,7 @@ impl Buffers {
     /// Waits until a buffer is free.
     pub(super) async fn take(&self, length: usize) -> Buffer {
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
-        let mut bytes = if length > 0 { lock(&self.free).pop().unwrap_or_default() } else { Vec::new() };
-        bytes.resize(length, 0);
+        let bytes = room(&self.free, length);
         Buffer { bytes, claim: None, failed: None, free: Arc::clone(&self.free), _permit: permit }
     }
 }
@@ -74,7 +73,7 @@ impl Buffer {
     /// Takes the block into memory after all.
     pub(super) fn go_through_memory(&mut self, length: usize) {
         self.claim = None;
-        self.bytes.resize(length, 0);
+        self.bytes = room(&self.free, length);
     }
 
     /// It could not be written where it belongs.
@@ -101,7 +100,30 @@ impl Drop for Buffer {
     }
 }
 
+/// Room for so many bytes, where there was some before if possible; what is in it means nothing.
+fn room(free: &Mutex<Vec<Vec<u8>>>, length: usize) -> Vec<u8> {
+    let mut bytes = if length > 0 { lock(free).pop().unwrap_or_default() } else { Vec::new() };
+    bytes.resize(length, 0);
+    bytes
+}
+
 /// A list of free memory is right whoever panicked while holding it.
 fn lock(free: &Mutex<Vec<Vec<u8>>>) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
     free.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn blocks_that_go_through_memory_after_all_use_the_same_memory_again() {
+        let buffers = Buffers::new();
+        for _ in 0..3 * BLOCKS_HELD {
+            let mut buffer = buffers.take(0).await;
+            buffer.go_through_memory(1000);
+            assert_eq!(buffer.bytes().len(), 1000);
+        }
+        assert_eq!(lock(&buffers.free).len(), 1);
+    }
 }

@@ -169,7 +169,9 @@ impl Open {
         self.notes.around(&self.part, || {
             self.part.write_all_at(bytes, range.start)?;
             self.notes.done(block, &self.part)
-        })
+        })?;
+        files::begin_writing_back(&self.part, range);
+        Ok(())
     }
 
     /// Makes the part durable and gives it its name; before that, when it does not change any more, it is shown.

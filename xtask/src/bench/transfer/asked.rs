@@ -23,14 +23,16 @@ pub(crate) enum Part {
     Disk,
     Sources,
     Memory,
+    Tls,
 }
 
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("serve", Part::Serve),
     ("shm", Part::Shm),
     ("disk", Part::Disk),
     ("sources", Part::Sources),
     ("memory", Part::Memory),
+    ("tls", Part::Tls),
 ];
 
 impl Transfer {

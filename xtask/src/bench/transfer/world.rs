@@ -45,7 +45,7 @@ impl World {
     }
 
     /// The file that travels. It lies in memory, so that no disk is measured on the sending side.
-    fn file(&self) -> PathBuf {
+    pub(super) fn file(&self) -> PathBuf {
         self.folder().join(FILE)
     }
 
@@ -63,7 +63,7 @@ impl World {
         self.disk.path().to_owned()
     }
 
-    fn log(&self, name: &str) -> PathBuf {
+    pub(super) fn log(&self, name: &str) -> PathBuf {
         self.disk.path().join(format!("{name}.log"))
     }
 
