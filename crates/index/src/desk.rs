@@ -156,8 +156,17 @@ impl Desk {
                 };
             }
             Verb::List(_) => {
+                let admitted = match self.shared.admission.list() {
+                    Ok(admitted) => admitted,
+                    Err(busy) => {
+                        self.refuse_request(Reason::NotServedHere(busy.reason()), &request, outlet);
+                        return Ok(());
+                    }
+                };
                 let all = Asked::Range(&Range::Numbers);
-                return self.tell(all, Progress::default(), &request, outlet).await;
+                let told = self.tell(all, Progress::default(), &request, outlet).await;
+                drop(admitted);
+                return told;
             }
             Verb::Get(_) => self.refuse_request(GET_ELSEWHERE, &request, outlet),
             Verb::V11(ask) => self.answer_v11(&request, ask, outlet).await?,

@@ -15,10 +15,10 @@ use net::permits::network_of;
 use proto::access::Denied;
 use proto::access::credential::Credential;
 use proto::access::groups::Groups;
-use proto::access::penalty::PenaltyBox;
 use proto::access::rights::{Right, Rights};
 use proto::access::ticket::{Signer, Ticket};
 use proto::access::tokens::{Grant, Tokens};
+use proto::penalty::{PenaltyBox, WRONG_TOKEN};
 use proto::value::digest::Digest;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -107,7 +107,7 @@ impl Guard {
         let (network, now) = (network_of(source), Instant::now());
         // Held to the end, so that many guesses at once are no more than many in a row.
         let mut penalties = self.penalties.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(wait) = penalties.wait(network, now) {
+        if let Some(wait) = penalties.wait(network, WRONG_TOKEN, now) {
             return Err(Denied::Penalised { seconds: wait.as_secs() + 1 });
         }
         let generation = self.generation.load(Ordering::Acquire);
@@ -116,7 +116,7 @@ impl Guard {
             Credential::Ticket(_) | Credential::Unreadable => Err(Denied::Unknown),
         };
         if found == Err(Denied::Unknown) {
-            penalties.note(network, now);
+            penalties.note(network, WRONG_TOKEN, now);
         }
         found.map(|grant| Arc::new(Pass { grant, generation, issuer: Arc::clone(&self.issuer) }))
     }

@@ -7,6 +7,7 @@
 //! Absent on purpose: the other languages of the port, printing (what happens goes to a [`notice::Observer`]), files, and
 //! anything that a downloading or sharing peer does.
 
+mod admission;
 pub mod checksums;
 mod claims;
 mod desk;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use net::accept::Incoming;
 use net::limits::PRESENCE;
 use net::stop::StopSignal;
-use proto::limits::{LISTS_ABREAST, WARM_UP, WRITE_STALL};
+use proto::limits::{LISTS_ABREAST, LISTS_MAX, WARM_UP, WRITE_STALL};
 use proto::schedule::{Order, Tick};
 use proto::value::digest::Digest;
 use proto::visibility::RecordHost;
@@ -16,6 +16,7 @@ use proto::wire::decoder::Reading;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::admission::Admission;
 use crate::checksums::{self, Checksums};
 use crate::claims::Claims;
 use crate::guard::Guard;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub write_stall: Duration,
     /// After which time at most a peer is known to be gone that went without a word.
     pub presence: Duration,
+    /// LISTs that are answered at once.
+    pub lists_max: usize,
     /// How long after its start the index says that it may not know everything yet.
     pub warm_up: Duration,
 }
@@ -52,6 +55,7 @@ impl Default for Settings {
             order: Order::default(),
             write_stall: WRITE_STALL,
             presence: PRESENCE,
+            lists_max: LISTS_MAX,
             warm_up: WARM_UP,
         }
     }
@@ -71,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) wants: Arc<Wants>,
     pub(crate) pieces: PieceShelf,
     pub(crate) meter: Meter,
+    /// What is refused while too much is asked at once.
+    pub(crate) admission: Admission,
     /// Turns for pieces of a LIST.
     pub(crate) lists: Semaphore,
     /// Which cluster this index belongs to: a peer that knows several addresses registers once for each.
@@ -166,6 +172,7 @@ impl Server {
             wants: Arc::default(),
             pieces: PieceShelf::default(),
             meter: Meter::default(),
+            admission: Admission::new(settings.lists_max),
             lists: Semaphore::new(LISTS_ABREAST),
             // Alone it is a cluster of its own, under a name that nobody else draws.
             cluster: format!("{:016x}", fastrand::u64(..)),
@@ -191,6 +198,11 @@ impl Server {
             let shared = Arc::clone(&self.0);
             store.run(Arc::new(move || shared.tell_news()), stop).await;
         }
+    }
+
+    /// Looks whether the index keeps up, until `stop`; without it nothing is refused for that.
+    pub async fn feel_pulse(&self, stop: StopSignal) {
+        self.0.admission.feel_pulse(stop).await;
     }
 
     /// How it stands with the cluster, if the store is of one.

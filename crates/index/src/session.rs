@@ -25,6 +25,7 @@ use net::stream::WriteError;
 use proto::access::Denied;
 use proto::limits::{INDEX_READ, INDEX_TURN, LINGER};
 use proto::wire::decoder::{Decoded, RequestDecoder};
+use proto::wire::refusal::Reason;
 use tokio::io::ReadBuf;
 use tokio::time::{Sleep, sleep_until};
 
@@ -57,6 +58,9 @@ pub(crate) fn run(
     };
     async move {
         let why = session.converse(&stop).await;
+        if is_offence(&why) {
+            permit.note_cut_off();
+        }
         let farewell = Farewell::after(&why);
         let Session { desk, outlet, .. } = session;
         desk.leave(why);
@@ -277,6 +281,11 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Whether only an attacker, or a fault, ends so again and again.
+fn is_offence(why: &LeftWhy) -> bool {
+    matches!(why, LeftWhy::Stalled | LeftWhy::Refused(Reason::Incomplete | Reason::BodyIncomplete))
 }
 
 async fn close(mut outlet: Outlet, farewell: Farewell) {

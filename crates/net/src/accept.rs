@@ -114,6 +114,11 @@ pub enum RefusedReason {
         /// How many there may be.
         max: usize,
     },
+    /// Connections from there were cut off too often of late.
+    Penalised {
+        /// For how many seconds no new one is taken.
+        seconds: u64,
+    },
     /// Too many connections in all.
     TooMany {
         /// How many there may be.
@@ -126,6 +131,7 @@ impl From<Denied> for RefusedReason {
         match denied {
             Denied::All { max } => Self::TooMany { max },
             Denied::Address { max } => Self::TooManyFromAddress { max },
+            Denied::Penalised { seconds } => Self::Penalised { seconds },
         }
     }
 }
@@ -436,6 +442,9 @@ async fn secure(
                 HandshakeError::TimedOut(_) => HandshakeError::TimedOut(HANDSHAKE_WAIT),
                 error => error,
             };
+            if matches!(error, HandshakeError::TimedOut(_)) {
+                permit.note_cut_off();
+            }
             observer.notice(AcceptNotice::HandshakeFailed { source, error });
             None
         }

@@ -1,4 +1,4 @@
-//! How many connections there are, in all and by source address.
+//! How many connections there are, in all and by source address, and from where no new one is taken for a while.
 //!
 //! Each connection is counted exactly as long as its [`Permit`] lives, whichever way it ends, and an address is known exactly
 //! as long as it has a connection: so neither a leak nor growth is possible.
@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use proto::penalty::{CUT_OFF, PenaltyBox};
 
 /// The counts; a clone is the same counts.
 #[derive(Debug, Clone)]
@@ -16,6 +19,7 @@ pub struct Permits(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     counts: Mutex<Counts>,
+    penalties: Mutex<PenaltyBox>,
     all_max: usize,
     per_address_max: usize,
 }
@@ -33,6 +37,11 @@ pub enum Denied {
         /// How many that is.
         max: usize,
     },
+    /// Connections from there were cut off too often of late.
+    Penalised {
+        /// Until this many seconds are over.
+        seconds: u64,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +54,12 @@ impl Permits {
     /// Nothing counted yet; at most `all_max` connections, at most `per_address_max` from one address.
     #[must_use]
     pub fn new(all_max: usize, per_address_max: usize) -> Self {
-        Self(Arc::new(Shared { counts: Mutex::default(), all_max, per_address_max }))
+        Self(Arc::new(Shared {
+            counts: Mutex::default(),
+            penalties: Mutex::default(),
+            all_max,
+            per_address_max,
+        }))
     }
 
     /// Counts a connection from this address.
@@ -54,6 +68,9 @@ impl Permits {
     /// [`Denied`] when there are too many; nothing is counted then.
     pub fn acquire(&self, source: IpAddr) -> Result<Permit, Denied> {
         let network = network_of(source);
+        if let Some(wait) = self.penalties().wait(network, CUT_OFF, Instant::now()) {
+            return Err(Denied::Penalised { seconds: wait.as_secs() + 1 });
+        }
         let mut counts = self.counts();
         if counts.all >= self.0.all_max {
             return Err(Denied::All { max: self.0.all_max });
@@ -84,6 +101,10 @@ impl Permits {
         }
     }
 
+    fn penalties(&self) -> MutexGuard<'_, PenaltyBox> {
+        self.0.penalties.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     // A standard mutex: it is held for a few instructions and never across an await. Nothing panics while it is held, so a
     // poisoned lock still holds true counts.
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -96,6 +117,16 @@ impl Permits {
 pub struct Permit {
     permits: Permits,
     network: IpAddr,
+}
+
+impl Permit {
+    /// The connection had to be cut off for what only an attacker, or a fault, does again and again: new ones from there are refused for a while
+    /// when that happens too often. Those that stand are not touched, and this machine's own are always taken.
+    pub fn note_cut_off(&self) {
+        if !self.network.is_loopback() {
+            self.permits.penalties().note(self.network, CUT_OFF, Instant::now());
+        }
+    }
 }
 
 impl Drop for Permit {
@@ -119,6 +150,8 @@ pub fn network_of(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use proto::limits::CUT_OFF_PER_MINUTE;
+
     use super::*;
 
     fn ip(text: &str) -> IpAddr {
@@ -144,6 +177,27 @@ mod tests {
         assert!(permits.acquire(ip("127.0.0.3")).is_ok());
         drop(first);
         assert!(permits.acquire(ip("127.0.0.2")).is_ok());
+    }
+
+    #[test]
+    fn i8_a_network_that_is_cut_off_too_often_gets_no_new_connection_for_a_while() {
+        let permits = Permits::new(1000, 1000);
+        let (local, other, drips) = (ip("127.0.0.1"), ip("10.0.0.8"), ip("10.0.0.7"));
+        let stands = permits.acquire(drips).unwrap();
+        let mut cut_off = 0;
+        while let Ok(permit) = permits.acquire(drips) {
+            permit.note_cut_off();
+            cut_off += 1;
+            assert!(cut_off <= CUT_OFF_PER_MINUTE / 2, "half of a minute's are there at once");
+        }
+        assert_eq!(cut_off, CUT_OFF_PER_MINUTE / 2);
+        let denied = permits.acquire(drips).err();
+        assert!(matches!(denied, Some(Denied::Penalised { seconds: 1..=6 })), "{denied:?}");
+        assert!(permits.acquire(other).is_ok());
+        for _ in 0..CUT_OFF_PER_MINUTE {
+            permits.acquire(local).unwrap().note_cut_off();
+        }
+        drop(stands);
     }
 
     #[test]

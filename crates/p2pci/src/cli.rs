@@ -99,6 +99,9 @@ pub struct Server {
     /// Connections from one address (IPv4) or /64 (IPv6) at once
     #[arg(long, value_name = "N", default_value_t = proto::limits::CONNECTIONS_PER_ADDRESS, env = "P2PCI_MAX_PER_ADDRESS")]
     pub max_per_address: usize,
+    /// LISTs that are answered at once; one more is refused
+    #[arg(long, value_name = "N", default_value_t = proto::limits::LISTS_MAX, env = "P2PCI_MAX_LISTS")]
+    pub max_lists: usize,
     /// Answer no searches, and save the memory for them: about 60 bytes a title
     #[arg(long, env = "P2PCI_NO_SEARCH")]
     pub no_search: bool,

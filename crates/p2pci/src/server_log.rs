@@ -236,6 +236,9 @@ fn not_served(reason: RefusedReason) -> String {
         RefusedReason::TooManyFromAddress { max } => {
             format!("more than {max} connections from there; --max-per-address allows more")
         }
+        RefusedReason::Penalised { seconds } => {
+            format!("connections from there were cut off too often; no new one is taken for {seconds} s")
+        }
         RefusedReason::MadeRoom { max } => {
             format!("made room: it had said nothing, and waited longest of more than {max} such connections")
         }

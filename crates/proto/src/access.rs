@@ -7,7 +7,6 @@ use std::fmt;
 
 pub mod credential;
 pub mod groups;
-pub mod penalty;
 pub mod rights;
 pub mod ticket;
 pub mod tokens;

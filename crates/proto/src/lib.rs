@@ -26,6 +26,7 @@ pub mod escape;
 pub mod fuzz;
 pub mod http;
 pub mod limits;
+pub mod penalty;
 pub mod reach;
 pub mod rfc_text;
 pub mod schedule;

@@ -187,6 +187,16 @@ pub const INDEX_ANSWERS_HELD: usize = 56 * 1024;
 /// LISTs of which a piece is made at the same time. The others wait in their order, so that many of them together keep nobody else
 /// waiting: under load LIST is what comes last.
 pub const LISTS_ABREAST: usize = 4;
+/// LISTs that are being answered, from their beginning to their end; one more is refused.
+pub const LISTS_MAX: usize = 1024;
+/// Searches that are being answered or wait for it; one more is refused.
+pub const SEARCHES_MAX: usize = 256;
+/// Pause between two looks whether the index keeps up.
+pub const PULSE: Duration = Duration::from_millis(100);
+/// An index that wakes so late does not,
+pub const PULSE_LATE: Duration = Duration::from_millis(250);
+/// when it does so this often in a row; LIST is refused then.
+pub const PULSES_LATE: u32 = 3;
 /// Requests of one connection after which the others get a turn.
 pub const INDEX_TURN: usize = 64;
 /// Claimed names that are looked up at once.
@@ -321,7 +331,10 @@ pub const GROUP_BYTES_MAX: usize = 64;
 pub const GROUPS_MAX: usize = 16;
 /// Wrong tokens that are looked at in any minute, from one IPv4 address or IPv6 /64.
 pub const WRONG_TOKENS_PER_MINUTE: u32 = 20;
-/// Networks whose wrong tokens are remembered.
+/// Connections that are cut off in any minute for dripping, for not reading, or in the middle of a handshake, from one IPv4 address or IPv6
+/// /64, before new ones are refused.
+pub const CUT_OFF_PER_MINUTE: u32 = 24;
+/// Networks whose offences are remembered.
 pub const PENALTY_NETWORKS_MAX: usize = 4096;
 /// How long a ticket is good: long enough to begin a download, and to go on with one after a break.
 pub const TICKET_TIME: Duration = Duration::from_secs(3600);
@@ -344,6 +357,7 @@ const _: () = {
     assert!(RECORDS_PER_SESSION_MAX <= RECORDS_MAX);
     assert!(LINE_BYTES_MAX < INDEX_ANSWERS_HELD, "the held answers must have room for a record");
     assert!(RESOLVES_AT_ONCE <= RESOLVES_MAX);
+    assert!(LISTS_ABREAST <= LISTS_MAX && SEARCHES_AT_ONCE < SEARCHES_MAX);
     assert!(BATCH_BYTES * 2 < BODY_BYTES_MAX, "a batch ends with the first line that passes its size");
     assert!(NAME_BYTES_MAX < QUERY_BYTES_MAX, "a cursor holds a name");
     assert!(QUERY_BYTES_MAX * 3 < LINE_BYTES_MAX, "a query, percent-encoded, must fit a line");

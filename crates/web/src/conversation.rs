@@ -38,18 +38,8 @@ pub(crate) async fn run(site: Site, incoming: Incoming, stop: StopSignal) {
     let idle_until = first_byte_at + HTTP_IDLE;
     let (out, deadline) = (Vec::new(), Deadline::at(idle_until));
     let (requester, stopping) = (Requester { source: source.ip(), reached: local.ip() }, stop.clone());
-    let mut session = Session {
-        site,
-        stream,
-        source,
-        requester,
-        stop,
-        decoder,
-        out,
-        idle_until,
-        deadline,
-        _permit: permit,
-    };
+    let mut session =
+        Session { site, stream, source, requester, stop, decoder, out, idle_until, deadline, permit };
     let Over = session.converse(stopping.stopped()).await;
     let flushed = session.flush().await.is_ok();
     session.site.observer().notice(&Notice::Left { source });
@@ -73,7 +63,7 @@ struct Session {
     /// Without another request the connection is closed then.
     idle_until: Instant,
     deadline: Deadline,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Session {
@@ -108,6 +98,9 @@ impl Session {
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Over {
+        if refusal == Refusal::Late {
+            self.permit.note_cut_off();
+        }
         plain::write_refusal(refusal, SystemTime::now(), &mut self.out);
         self.site.answers().count(refusal.status().code());
         self.site.observer().notice(&Notice::Refused { source: self.source, refusal });

@@ -224,6 +224,10 @@ impl Desk {
     }
 
     async fn list_page(&self, page: &Page) -> Reply {
+        let _admitted = match self.shared.admission.list() {
+            Ok(admitted) => admitted,
+            Err(busy) => return Reply::refusal(Status::Unavailable, busy.reason()),
+        };
         let after = match page.cursor.as_deref().map(parse_cursor) {
             None => None,
             Some(Some(cursor)) => Some(cursor),
@@ -259,6 +263,10 @@ impl Desk {
         };
         let Some(from) = cursor.map_or(Some(0), |cursor| cursor.parse::<u16>().ok().map(usize::from)) else {
             return Reply::refusal(Status::BadRequest, FOREIGN_CURSOR);
+        };
+        let _admitted = match self.shared.admission.search() {
+            Ok(admitted) => admitted,
+            Err(busy) => return Reply::refusal(Status::Unavailable, busy.reason()),
         };
         let Some(found) = self.shared.store.search(&query, from, limit).await else {
             return Reply::refusal(Status::NotImplemented, "this index has no search");

@@ -90,9 +90,7 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
         let told = Arc::clone(&log) as Arc<dyn web::notice::Observer>;
         Site::of_index(web::site::Settings { names, page: !args.no_web }, server.clone(), feed, told)
     });
-    if let Some(site) = site.clone() {
-        tokio::spawn(site.keep_fed(stop.clone()));
-    }
+    keep_going(&server, site.as_ref(), &stop);
     let taking_part = tokio::spawn({
         let (server, stop) = (server.clone(), stop.clone());
         async move { server.take_part(stop).await }
@@ -121,6 +119,15 @@ pub async fn run(args: cli::Server, out: Out) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What goes on beside the connections, until `stop`.
+fn keep_going(server: &Server, site: Option<&Site>, stop: &StopSignal) {
+    if let Some(site) = site.cloned() {
+        tokio::spawn(site.keep_fed(stop.clone()));
+    }
+    let (server, stop) = (server.clone(), stop.clone());
+    tokio::spawn(async move { server.feel_pulse(stop).await });
+}
+
 fn store(args: &cli::Server, cluster: Option<ClusterSettings>) -> Result<Store, Failure> {
     let cannot = |error| Failure::new(Code::Failed, format!("cannot start a thread for searching: {error}"));
     let store = match args.no_search {
@@ -147,6 +154,7 @@ fn settings(args: &cli::Server) -> Settings {
         },
         presence: args.presence,
         warm_up: args.warm_up,
+        lists_max: args.max_lists,
         ..Settings::default()
     }
 }

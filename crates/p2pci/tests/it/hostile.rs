@@ -1,12 +1,14 @@
 //! Peers that keep the protocol's rules and mean no good, or simply are too many.
 
 use std::io::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
+
+use proto::limits::CUT_OFF_PER_MINUTE;
 
 use crate::world::spec::{BAD_REQUEST, LIST, NOT_FOUND, add, lookup, ok};
 use crate::world::v11::{LIST as PAGE, PING, PONG, add_files, file};
-use crate::world::{Index, PATIENCE, Raw, wait_for};
+use crate::world::{Index, Namespace, PATIENCE, Raw, p2pci_behind, wait_for};
 
 /// Connections that may be silent at once.
 const SILENT: u32 = 2048;
@@ -176,4 +178,34 @@ fn i5_a_crowd_that_drips_is_cut_in_time_and_others_notice_nothing() {
     let took = began.elapsed();
     assert!((Duration::from_secs(10)..Duration::from_secs(60)).contains(&took), "{took:?}");
     wait_for(PATIENCE, "all of them to be gone", || (index.status().peers == 1).then_some(()));
+}
+
+#[test]
+fn i8_who_drips_again_and_again_gets_no_new_connection_for_a_while_and_others_do() {
+    let test = "i8_who_drips_again_and_again_gets_no_new_connection_for_a_while_and_others_do";
+    let Some(namespace) = Namespace::with(test, &["10.0.0.1/24", "10.0.0.66/24", "10.0.0.99/24"]) else {
+        return;
+    };
+    let index = Index::from_command(p2pci_behind(&namespace.before(), Index::args("10.0.0.1:0", &[])));
+    let address = SocketAddr::from(([10, 0, 0, 1], index.port()));
+    let from = |last| namespace.enter(|| Raw::connect_from([10, 0, 0, last].into(), address));
+    let (mut stands, mut other) = (from(66), from(99));
+    stands.exchange(lookup(1), NOT_FOUND);
+    let mut dripping: Vec<Raw> = (0..CUT_OFF_PER_MINUTE / 2).map(|_| from(66)).collect();
+    dripping.iter_mut().for_each(|raw| raw.send("LOOKUP RFC 1"));
+    for raw in &mut dripping {
+        assert!(raw.read_to_end().starts_with(b"P2P-CI/1.0 400 "), "cut off after 10 s");
+    }
+    assert!(from(66).read_to_end().starts_with(b"P2P-CI/1.0 400 "), "refused before it has said anything");
+    index.wait_event("the reason in the log", |event| {
+        event.to_string().contains("cut off too often; no new one is taken for")
+    });
+    // What stands is not touched, and neither is anybody else; and it is over soon.
+    stands.exchange(lookup(1), NOT_FOUND);
+    other.exchange(lookup(1), NOT_FOUND);
+    from(99).exchange(lookup(1), NOT_FOUND);
+    wait_for(PATIENCE, "the penalty to be paid", || {
+        let mut again = from(66);
+        again.ask(lookup(1)).starts_with("P2P-CI/1.0 404 ").then_some(())
+    });
 }

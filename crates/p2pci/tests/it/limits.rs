@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::world::spec::{BAD_REQUEST, LIST, NOT_FOUND, add, lookup, ok};
-use crate::world::{Index, Raw, shown, wait_for};
+use crate::world::{Index, PATIENCE, Raw, shown, wait_for};
 
 /// A server must refuse this, close in order, and say why in its log.
 fn is_refused_and_closed(index: &Index, request: &[u8], reason: &str) {
@@ -203,4 +203,35 @@ fn i6_clients_that_never_read_their_list_are_cut_off_and_others_notice_nothing()
         assert!(cut.is_err(), "an answer that is not whole must not end as if it were");
     }
     peer.exchange(lookup(1), ok(&[&record]));
+}
+
+#[test]
+fn i7_one_list_too_many_is_refused_at_once_and_only_lists_are() {
+    let index = Index::with(&["--max-lists", "2"]);
+    let mut peer = index.raw();
+    fill(&mut peer, 10_000);
+    let record = format!("RFC 1 {} julian 5000", "t".repeat(500));
+    let page = "LIST ALL P2P-CI/1.1\r\nLimit: 1\r\n\r\n";
+    // Two that do not read 5 MB hold the places.
+    let mut deaf: Vec<Raw> = (0..2).map(|_| index.raw()).collect();
+    deaf.iter_mut().for_each(|raw| raw.send(LIST));
+    wait_for(PATIENCE, "both places to be taken", || {
+        let told = peer.ask(page);
+        told.starts_with("P2P-CI/1.1 503 Service Unavailable").then(|| {
+            assert!(
+                told.contains("too many LISTs are being answered (--max-lists); ask again later"),
+                "{told}"
+            );
+        })
+    });
+    // A program of 1.0 hears what it knows, and the connection goes on; what is not a LIST is answered.
+    peer.exchange(LIST, BAD_REQUEST);
+    peer.exchange(lookup(1), ok(&[&record]));
+    index.wait_event("the reason in the log", |event| {
+        event["type"] == "refused" && event["reason"].to_string().contains("--max-lists")
+    });
+    drop(deaf);
+    wait_for(PATIENCE, "a place for a LIST", || {
+        peer.ask(page).starts_with("P2P-CI/1.1 200 OK").then_some(())
+    });
 }

@@ -26,6 +26,8 @@ pub enum Status {
     TooManyRequests,
     /// 501: known, but not to this index.
     NotImplemented,
+    /// 503: too much is asked at once; later it will be answered.
+    Unavailable,
 }
 
 impl Status {
@@ -40,6 +42,7 @@ impl Status {
             Self::NotFound => "404 Not Found",
             Self::TooManyRequests => "429 Too Many Requests",
             Self::NotImplemented => "501 Not Implemented",
+            Self::Unavailable => "503 Service Unavailable",
         }
     }
 }
@@ -302,6 +305,7 @@ mod tests {
             (Status::NotFound, 404),
             (Status::TooManyRequests, 429),
             (Status::NotImplemented, 501),
+            (Status::Unavailable, 503),
         ] {
             let (mut bytes, mut decoder) = (Vec::new(), AnswerDecoder::default());
             Answer::plain(status, b"{}\n").write(&mut bytes);

@@ -1,39 +1,46 @@
-//! What guessing costs: of wrong tokens only so many a minute are looked at for each network.
+//! What an offence costs, such as a guessed token or a request that drips: of each kind a network may do so many in a minute, and must pay off
+//! what it did before it is looked at again.
 //!
-//! A right token costs nothing, so whoever shares a network with a guesser is kept out only while the guesser goes on. The memory
+//! What is right costs nothing, so whoever shares a network with an offender is kept out only while that one goes on. The memory
 //! is bounded: of too many networks the one is forgotten that has paid off the most.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::limits::{PENALTY_NETWORKS_MAX, WRONG_TOKENS_PER_MINUTE};
+use crate::limits::{CUT_OFF_PER_MINUTE, PENALTY_NETWORKS_MAX, WRONG_TOKENS_PER_MINUTE};
 
-/// Who has guessed lately.
+/// Who has offended lately.
 #[derive(Debug, Default)]
 pub struct PenaltyBox {
     /// Until when each network has to pay off what it did.
     debts: HashMap<IpAddr, Instant>,
 }
 
-/// What one wrong token costs: half of a minute's are there at once, and half come back within it.
-const PRICE: Duration = Duration::from_millis(2 * 60_000 / WRONG_TOKENS_PER_MINUTE as u64);
+/// What one wrong token costs.
+pub const WRONG_TOKEN: Duration = Duration::from_millis(TWICE / WRONG_TOKENS_PER_MINUTE as u64);
+/// What it costs to be cut off for what only an attacker, or a fault, does again and again.
+pub const CUT_OFF: Duration = Duration::from_millis(TWICE / CUT_OFF_PER_MINUTE as u64);
+
+/// Half of a minute's are there at once, and half come back within it: milliseconds.
+const TWICE: u64 = 2 * 60_000;
+
 /// Beyond this debt nothing is looked at.
 const CREDIT: Duration = Duration::from_secs(60);
 
 impl PenaltyBox {
-    /// For how long nothing from this network (an IPv4 address, an IPv6 /64) is looked at.
+    /// For how long nothing from this network (an IPv4 address, an IPv6 /64) is looked at, where an offence has this price.
     #[must_use]
-    pub fn wait(&self, network: IpAddr, now: Instant) -> Option<Duration> {
+    pub fn wait(&self, network: IpAddr, price: Duration, now: Instant) -> Option<Duration> {
         let debt = self.debts.get(&network)?.saturating_duration_since(now);
-        let over = debt.saturating_add(PRICE).checked_sub(CREDIT)?;
+        let over = debt.saturating_add(price).checked_sub(CREDIT)?;
         (!over.is_zero()).then_some(over)
     }
 
-    /// A wrong token came from there.
-    pub fn note(&mut self, network: IpAddr, now: Instant) {
+    /// An offence of this price came from there.
+    pub fn note(&mut self, network: IpAddr, price: Duration, now: Instant) {
         let debt = self.debts.entry(network).or_insert(now);
-        *debt = (*debt).max(now).checked_add(PRICE).unwrap_or(now);
+        *debt = (*debt).max(now).checked_add(price).unwrap_or(now);
         if self.debts.len() > PENALTY_NETWORKS_MAX {
             self.debts.retain(|_, until| *until > now);
             if self.debts.len() > PENALTY_NETWORKS_MAX
@@ -57,9 +64,9 @@ mod tests {
         let guesser: IpAddr = "2001:db8::".parse().unwrap();
         for guess in 0..10_000_u64 {
             let now = start + Duration::from_millis(guess * 60);
-            if penalties.wait(guesser, now).is_none() {
+            if penalties.wait(guesser, WRONG_TOKEN, now).is_none() {
                 looked_at.push(now);
-                penalties.note(guesser, now);
+                penalties.note(guesser, WRONG_TOKEN, now);
             }
         }
         for from in &looked_at {
@@ -68,8 +75,11 @@ mod tests {
         }
         assert!((100..=110).contains(&looked_at.len()), "{}", looked_at.len());
         let end = start + Duration::from_secs(600);
-        assert!(penalties.wait("2001:db8:0:1::".parse().unwrap(), end).is_none(), "another network");
-        assert!(penalties.wait(guesser, end + Duration::from_secs(60)).is_none(), "it decays");
+        assert!(
+            penalties.wait("2001:db8:0:1::".parse().unwrap(), WRONG_TOKEN, end).is_none(),
+            "another network"
+        );
+        assert!(penalties.wait(guesser, WRONG_TOKEN, end + Duration::from_secs(60)).is_none(), "it decays");
     }
 
     #[test]
@@ -78,12 +88,12 @@ mod tests {
         let mut penalties = PenaltyBox::default();
         let guesser: IpAddr = "10.0.0.1".parse().unwrap();
         for _ in 0..WRONG_TOKENS_PER_MINUTE {
-            penalties.note(guesser, now);
+            penalties.note(guesser, WRONG_TOKEN, now);
         }
         for at in 0..2 * PENALTY_NETWORKS_MAX as u32 {
-            penalties.note(IpAddr::from((0x0b00_0000 + at).to_be_bytes()), now);
+            penalties.note(IpAddr::from((0x0b00_0000 + at).to_be_bytes()), WRONG_TOKEN, now);
         }
         assert!(penalties.debts.len() <= PENALTY_NETWORKS_MAX);
-        assert!(penalties.wait(guesser, now).is_some(), "who owes most is not forgotten");
+        assert!(penalties.wait(guesser, WRONG_TOKEN, now).is_some(), "who owes most is not forgotten");
     }
 }
