@@ -73,7 +73,7 @@ pub enum HandshakeError {
         found: Digest,
     },
     /// Its certificate is not one that the given authorities vouch for.
-    #[error("its certificate is not to be trusted: {0} (--tls-ca names the authority)")]
+    #[error("its certificate is not to be trusted: {} (--tls-ca names the authority)", distrust(.0))]
     Untrusted(CertificateError),
     /// No certificate can be for this name.
     #[error("{0:?} is no name that a certificate could be for")]
@@ -278,6 +278,20 @@ fn told(error: Error) -> HandshakeError {
         },
         Error::InvalidCertificate(error) => HandshakeError::Untrusted(error),
         error => HandshakeError::Failed(error),
+    }
+}
+
+/// Why a certificate is not believed, to people.
+fn distrust(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer => {
+            "no authority that we were told to believe has signed it".to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its time is over".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its time has not come yet; is a clock wrong?".to_owned()
+        }
+        error => error.to_string(),
     }
 }
 

@@ -192,13 +192,18 @@ fn whoever_is_not_who_was_meant_is_refused_with_the_reason() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let (_good, address) = certified(&ours.sign("localhost", |_| {}), &[]);
     assert_eq!(list(&address, &["--tls-ca", &ours.file("ca.pem")]).code, Some(3));
-    fails(&list(&address, &["--tls-ca", &theirs.file("ca.pem")]), 4, &["not to be trusted", "UnknownIssuer"]);
+    fails(
+        &list(&address, &["--tls-ca", &theirs.file("ca.pem")]),
+        4,
+        &["not to be trusted", "no authority that we were told to believe"],
+    );
     let wrong = format!("{address}#{}", "0a".repeat(32));
     fails(&list(&wrong, &[]), 4, &["its key has the fingerprint", "0a0a"]);
     fails(&list(&address, &[]), 2, &["#FINGERPRINT", "--tls-ca FILE"]);
-    for (files, word) in
-        [(ours.sign("localhost", expire), "expired"), (ours.sign("elsewhere", |_| {}), "not valid for name")]
-    {
+    for (files, word) in [
+        (ours.sign("localhost", expire), "its time is over"),
+        (ours.sign("elsewhere", |_| {}), "not valid for name"),
+    ] {
         let (_index, address) = certified(&files, &[]);
         fails(&list(&address, &["--tls-ca", &ours.file("ca.pem")]), 4, &["not to be trusted", word]);
     }

@@ -3,8 +3,10 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use super::{Secure, fails, list};
-use crate::world::{PATIENCE, Raw, spec};
+use rcgen::CertificateParams;
+
+use super::{Secure, certified, expire, fails, list};
+use crate::world::{Authority, Index, PATIENCE, Raw, spec};
 
 /// How long a handshake may take, on both sides.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -87,4 +89,38 @@ fn whoever_does_not_end_the_handshake_is_told_from_one_who_speaks_none() {
     );
     // An alert: handshake_failure.
     says(b"\x15\x03\x03\x00\x02\x02\x28", false, "the TLS handshake failed: received fatal alert");
+}
+
+fn early(params: &mut CertificateParams) {
+    params.not_before = rcgen::date_time_ymd(2901, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2902, 1, 1);
+}
+
+/// Whole lines, as a user reads them.
+#[test]
+fn why_there_is_no_secure_connection_is_said_in_one_line() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let (_good, good) = certified(&ours.sign("localhost", |_| {}), &[]);
+    let (_over, over) = certified(&ours.sign("localhost", expire), &[]);
+    let (_early, soon) = certified(&ours.sign("localhost", early), &[]);
+    let speaks_none = Index::start();
+    let plain = format!("tls://localhost:{}", speaks_none.port());
+    let untrusted =
+        |why: &str| format!("its certificate is not to be trusted: {why} (--tls-ca names the authority)");
+    for (server, ca, why) in [
+        (&good, &theirs, untrusted("no authority that we were told to believe has signed it")),
+        (&over, &ours, untrusted("its time is over")),
+        (&soon, &ours, untrusted("its time has not come yet; is a clock wrong?")),
+        (
+            &plain,
+            &ours,
+            "it does not speak TLS on this port: leave tls:// away, or switch TLS on there (--tls)"
+                .to_owned(),
+        ),
+    ] {
+        let done = list(server, &["--tls-ca", &ca.file("ca.pem")]);
+        let place = server.trim_start_matches("tls://");
+        let line = format!("p2pci: no secure connection to the index {place}: {why}\n");
+        assert_eq!((done.code, done.stderr), (Some(4), line));
+    }
 }
