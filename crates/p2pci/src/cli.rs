@@ -305,7 +305,7 @@ pub struct Limits {
 #[derive(Debug, Args)]
 pub struct Client {
     /// The index; several with commas between them are used together, and any of them may be gone
-    #[arg(value_name = "SERVER,…", env = "P2PCI_SERVER", default_value = "localhost", value_parser = indexes)]
+    #[arg(value_name = "[tls://]HOST[:PORT][#FINGERPRINT],…", env = "P2PCI_SERVER", default_value = "localhost", value_parser = indexes)]
     pub server: Indexes,
     #[command(flatten)]
     pub trust: Trust,

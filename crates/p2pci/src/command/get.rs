@@ -104,17 +104,18 @@ impl Context<'_> {
         self.fetch(target, choice, place).await
     }
 
-    /// Fetches files that a list named; `layout` keeps their folders. Those with a hash come together.
+    /// Fetches files that a list named; `layout` keeps their folders. Those with a hash come together, then those that are waited for.
     async fn many(&self, found: Vec<(String, Choice)>, layout: bool) -> Result<(), Failure> {
         let names = found.iter().map(|(name, _)| name.as_str());
         let places = place::of_many(self.args.output.as_deref(), names, layout)?;
         let mut first = None;
-        let mut together = Vec::new();
+        let (mut together, mut waiting) = (Vec::new(), Vec::new());
         for ((name, choice), place) in found.into_iter().zip(places) {
             match (choice, place) {
                 (Choice::Verified(content), Place::File(path)) if !content.sources.is_empty() => {
                     together.push((content, path));
                 }
+                (Choice::Hashing { .. }, place) => waiting.push((Target::File(name), place)),
                 (choice, place) => {
                     let fetched = self.fetch(&Target::File(name), choice, place).await;
                     self.note_failure(fetched, &mut first);
@@ -123,7 +124,17 @@ impl Context<'_> {
         }
         let failures = verified::fetch_contents(self, &together).await?;
         failures.into_iter().for_each(|failure| self.note_failure(Err(failure), &mut first));
+        for (target, place) in waiting {
+            let fetched = self.once_hashed(&target, place).await;
+            self.note_failure(fetched, &mut first);
+        }
         first.map_or(Ok(()), Err)
+    }
+
+    /// Fetches what was being hashed when it was listed.
+    async fn once_hashed(&self, target: &Target, place: Place) -> Result<(), Failure> {
+        let choice = resolve::at_index(self, target).await?;
+        self.fetch(target, choice, place).await
     }
 
     async fn fetch(&self, target: &Target, choice: Choice, place: Place) -> Result<(), Failure> {
@@ -146,7 +157,7 @@ impl Context<'_> {
                     names.join("  ")
                 ),
             )),
-            // Waited for by whoever resolved the target; in a list it is told and left aside.
+            // It was waited for by whoever resolved the target.
             Choice::Hashing { name, .. } => Err(Failure::new(
                 Code::Failed,
                 format!("{name} is still being hashed where it is shared; try again"),

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::foreign::{Scripted, hold, read_some, say};
-use crate::places::{RefusingPort, empty_folder, folder, hash_of, leaf, names_in, rfc};
+use crate::places::{RefusingPort, empty_folder, folder, hash_of, leaf, names_in, rfc, tree};
 use crate::world::{
     Finished, Index, PATIENCE, Process, Raw, Sharer, p2pci, run, run_command, run_in, spec, texts, wait_for,
 };
@@ -340,4 +342,39 @@ fn records_die_with_the_sharer() {
     assert_eq!(run(["lookup", "1", "--server", &index.address()]).code, Some(3));
     assert_eq!(index.raw().ask(spec::LIST), spec::NOT_FOUND);
     assert_eq!(index.stop(PATIENCE), Some(0));
+}
+
+#[test]
+fn a_folder_is_fetched_whole_though_a_file_in_it_is_not_hashed_yet() {
+    let (_outer, root) = tree("live", &[("settled", "settled"), ("busy", "busy")]);
+    let index = Index::start();
+    let (written, done) = (root.join("busy"), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        // What changes all the time is not hashed.
+        scope.spawn(|| {
+            let began = Instant::now();
+            while !done.load(Ordering::Relaxed) && began.elapsed() < PATIENCE {
+                fs::write(&written, "busy").unwrap();
+                std::thread::sleep(proto::limits::QUIET_FILE / 5);
+            }
+        });
+        let _sharer = Sharer::start(&root, &index.address());
+        wait_for(PATIENCE, "one of the two to be hashed", || {
+            let files = index.files();
+            let hashed = files.iter().filter(|file| file["hash"].is_string()).count();
+            (files.len() == 2 && hashed == 1).then_some(())
+        });
+        let here = empty_folder();
+        let mut get = p2pci(["get", "-r", "live", "--no-upload", "--server", &index.address()]);
+        let mut getting = Process::start({
+            get.current_dir(here.path());
+            get
+        });
+        wait_for(PATIENCE, "the file that is hashed", || {
+            (here.path().join("live/settled").exists() || getting.has_ended()).then_some(())
+        });
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(getting.exit_code(PATIENCE), Some(0), "{}", getting.stderr());
+        assert_eq!(fs::read_to_string(here.path().join("live/busy")).unwrap(), "busy");
+    });
 }
