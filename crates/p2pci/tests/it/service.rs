@@ -76,12 +76,13 @@ fn a_service_manager_hears_when_a_share_is_ready_alive_and_stopping() {
 
 /// A program to which this socket is given, as a manager does that keeps it open.
 fn given(socket: &TcpListener, args: &[&str]) -> Command {
-    let mut command = Command::new("sh");
+    // Other shells take numbers of one digit only.
+    let mut command = Command::new("bash");
     // It is inherited, also by what other tests start just now, which does no harm.
     rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).unwrap();
     // Number 3 is the first that is given, and the process that execs keeps its own number.
     let script = format!("exec 3<&{}; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"", socket.as_raw_fd());
-    command.args(["-c", &script, "sh"]);
+    command.args(["-c", &script, "bash"]);
     let program = p2pci(args);
     command.arg(program.get_program()).args(program.get_args());
     for (name, value) in program.get_envs() {
