@@ -3,6 +3,7 @@
 //! Exactly the promised number of bytes or an error. A file that became shorter is never filled up: the caller aborts the
 //! stream then, and the receiver sees that the body was cut.
 
+use crate::blocking::spawn_blocking;
 use crate::limits::{BODY_BUFFER, TLS_HELD, TLS_HELD_OF_FILE};
 use crate::patience::Patience;
 use crate::stream::{Stream, WriteError};
@@ -13,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use thiserror::Error;
-use tokio::task::spawn_blocking;
 
 /// Why a body is not complete. The stream is of no further use: [`Stream::abort`] it.
 #[derive(Debug, Error)]

@@ -1,5 +1,6 @@
 //! Connecting: to an address, or to a host by name with each of its addresses in turn.
 
+use crate::machine;
 use crate::stream::Stream;
 use proto::reach::{OutOfReach, Reach};
 use std::io;
@@ -69,8 +70,14 @@ impl Stream {
     /// # Errors
     /// [`ConnectError`], never `Unresolvable`.
     pub async fn connect(address: SocketAddr, limit: Duration) -> Result<Self, ConnectError> {
-        match timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => Ok(Self::plain(socket)),
+        let connecting = async {
+            match machine::current() {
+                None => TcpStream::connect(address).await.map(Self::plain),
+                Some(machine) => machine.connect(address).await.map(Self::Simulated),
+            }
+        };
+        match timeout(limit, connecting).await {
+            Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(connect_error(address, error)),
             Err(_) => Err(ConnectError::TimedOut { address }),
         }
@@ -116,6 +123,9 @@ pub async fn addresses_of(host: &str, port: u16, within: Duration) -> Vec<Socket
 }
 
 async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, ConnectError> {
+    if let Some(machine) = machine::current() {
+        return Ok(machine.resolve(host).map(|address| SocketAddr::new(address, port)).into_iter().collect());
+    }
     match timeout_at(deadline, lookup_host((host, port))).await {
         Ok(Ok(addresses)) => Ok(addresses.collect()),
         Ok(Err(error)) => Err(unresolvable(host, error)),

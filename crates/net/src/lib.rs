@@ -7,6 +7,7 @@
 
 pub mod accept;
 mod backoff;
+pub mod blocking;
 pub mod body;
 pub mod connect;
 pub mod deadline;
@@ -18,6 +19,7 @@ pub mod interfaces;
 pub mod limits;
 pub mod listen;
 pub mod lists;
+pub mod machine;
 mod patience;
 pub mod permits;
 pub mod portable;

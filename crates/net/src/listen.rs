@@ -4,9 +4,11 @@
 //! system setting changes the meaning, and an IPv4 source is always seen as an IPv4 address.
 
 use crate::limits::{BACKLOG, PORT_TRIES};
+use crate::machine::{self, Inlet};
 use crate::stream::Stream;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use thiserror::Error;
@@ -103,9 +105,16 @@ pub enum ListenError {
 /// Sockets that listen, all on the same port.
 #[derive(Debug)]
 pub struct Listeners {
-    first: TcpListener,
-    second: Option<TcpListener>,
+    sockets: Sockets,
     local_addrs: Vec<SocketAddr>,
+}
+
+#[derive(Debug)]
+enum Sockets {
+    One(TcpListener),
+    Both(TcpListener, TcpListener),
+    /// What a simulated machine has in their place.
+    Simulated(Box<dyn Inlet>),
 }
 
 impl Listeners {
@@ -115,6 +124,9 @@ impl Listeners {
     /// [`ListenError`] says where and why not.
     pub fn bind(spec: ListenSpec) -> Result<Self, ListenError> {
         let place = Place(spec.address.map(|address| address.to_canonical()));
+        if let Some(machine) = machine::current() {
+            return listen_simulated(&*machine, place, spec.ports);
+        }
         match spec.ports {
             PortChoice::Any | PortChoice::One(0) => bind_any(place),
             PortChoice::One(port) => bind_port(place, port).map_err(|error| listen_error(place, port, error)),
@@ -162,12 +174,16 @@ impl Listeners {
     /// # Errors
     /// What the system said; the sockets go on listening.
     pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        let (socket, source) = match &self.second {
-            None => self.first.accept().await?,
-            Some(second) => tokio::select! {
-                accepted = self.first.accept() => accepted?,
+        let (socket, source) = match &self.sockets {
+            Sockets::One(socket) => socket.accept().await?,
+            Sockets::Both(first, second) => tokio::select! {
+                accepted = first.accept() => accepted?,
                 accepted = second.accept() => accepted?,
             },
+            Sockets::Simulated(inlet) => {
+                let (carrier, source) = poll_fn(|context| inlet.poll_accept(context)).await;
+                return Ok((Stream::Simulated(carrier), source));
+            }
         };
         Ok((Stream::plain(socket), crate::stream::canonical(source)))
     }
@@ -176,8 +192,26 @@ impl Listeners {
         let local_addrs = sockets.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
         let mut sockets = sockets.into_iter();
         let first = sockets.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Self { first, second: sockets.next(), local_addrs })
+        let sockets = match sockets.next() {
+            None => Sockets::One(first),
+            Some(second) => Sockets::Both(first, second),
+        };
+        Ok(Self { sockets, local_addrs })
     }
+}
+
+fn listen_simulated(
+    machine: &dyn machine::Machine,
+    place: Place,
+    ports: PortChoice,
+) -> Result<Listeners, ListenError> {
+    let port = match ports {
+        PortChoice::Any => 0,
+        PortChoice::One(port) | PortChoice::Range(port, _) => port,
+    };
+    let inlet = machine.listen(port).map_err(|error| listen_error(place, port, error))?;
+    let local_addrs = vec![inlet.local_addr()];
+    Ok(Listeners { sockets: Sockets::Simulated(inlet), local_addrs })
 }
 
 fn bind_any(place: Place) -> Result<Listeners, ListenError> {

@@ -3,6 +3,7 @@
 //! The call would wait for the disk in the middle of the runtime. So each step first makes sure that its pages are in memory,
 //! and where they are not, a thread that may wait fetches them.
 
+use crate::blocking::spawn_blocking;
 use crate::body::{Piece, SendFileError, lives_in_memory};
 use crate::limits::{BODY_READAHEAD, BODY_STEP, TOUCH_BUFFER, TOUCH_EVERY};
 use crate::patience::Patience;
@@ -18,7 +19,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 /// Sends as much of the piece as the system can; fewer bytes than asked for mean that it cannot send this file at all.

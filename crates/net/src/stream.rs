@@ -7,10 +7,12 @@ use crate::limits::{
     DISCARD_MAX, DISCARD_READ, END_LOOKED_FOR, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES,
     PRESENCE, READ_CHUNK, UNSENT_MAX, USER_TIMEOUT,
 };
+use crate::machine::Carrier;
 use crate::patience::Patience;
 use crate::tls::TlsStream;
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -29,6 +31,8 @@ pub enum Stream {
     Plain(TcpStream),
     /// TLS on TCP. Boxed, as it is large, and a plain connection is not to hold the room for it.
     Tls(Box<TlsStream>),
+    /// What a simulated machine has for a connection.
+    Simulated(Box<dyn Carrier>),
 }
 
 /// Why bytes could not be written.
@@ -59,6 +63,10 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket.readable().await,
             Self::Tls(tls) => tls.readable().await,
+            Self::Simulated(carrier) => {
+                poll_fn(|context| carrier.poll_readable(context)).await;
+                Ok(())
+            }
         }
     }
 
@@ -70,6 +78,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket.try_read(buffer),
             Self::Tls(tls) => tls.try_read(buffer),
+            Self::Simulated(carrier) => carrier.try_read(buffer),
         }
     }
 
@@ -83,6 +92,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
             Self::Tls(tls) => tls.poll_read(context, buffer),
+            Self::Simulated(carrier) => poll_read(&**carrier, context, buffer),
         }
     }
 
@@ -96,7 +106,8 @@ impl Stream {
             buffer.reserve(READ_CHUNK);
             let result = match self {
                 Self::Plain(socket) => socket.try_read_buf(buffer),
-                Self::Tls(tls) => append(tls, buffer),
+                Self::Tls(tls) => append(|room| tls.try_read(room), buffer),
+                Self::Simulated(carrier) => append(|room| carrier.try_read(room), buffer),
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -113,6 +124,10 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket.writable().await,
             Self::Tls(tls) => tls.writable().await,
+            Self::Simulated(carrier) => {
+                poll_fn(|context| carrier.poll_writable(context)).await;
+                Ok(())
+            }
         }
     }
 
@@ -124,6 +139,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket.try_write(bytes),
             Self::Tls(tls) => tls.try_write(bytes),
+            Self::Simulated(carrier) => carrier.try_write(bytes),
         }
     }
 
@@ -144,7 +160,7 @@ impl Stream {
             rest = rest.get(written..).unwrap_or_default();
         }
         match self {
-            Self::Plain(_) => Ok(()),
+            Self::Plain(_) | Self::Simulated(_) => Ok(()),
             Self::Tls(tls) => tls.flush(&mut patience).await,
         }
     }
@@ -191,6 +207,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => SockRef::from(socket).send(bytes),
             Self::Tls(tls) => tls.send_now(bytes),
+            Self::Simulated(carrier) => carrier.try_write(bytes),
         }
     }
 
@@ -200,6 +217,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => matches!(SockRef::from(socket).peek(&mut byte), Ok(1..)),
             Self::Tls(tls) => tls.has_unread(),
+            Self::Simulated(carrier) => carrier.has_unread(),
         }
     }
 
@@ -220,6 +238,7 @@ impl Stream {
                     Err(_) => return,
                 },
                 Self::Tls(tls) => return tls.ended().await,
+                Self::Simulated(carrier) => return poll_fn(|context| carrier.poll_ended(context)).await,
             }
         }
     }
@@ -233,7 +252,10 @@ impl Stream {
             .with_time(seconds(KEEPALIVE_IDLE))
             .with_interval(seconds(KEEPALIVE_INTERVAL))
             .with_retries(KEEPALIVE_PROBES);
-        let socket = SockRef::from(self.socket());
+        let socket = match self.socket() {
+            Ok(socket) => SockRef::from(socket),
+            Err(carrier) => return carrier.set_presence(within),
+        };
         // Options fail on a socket that is already dead, which the first read tells better.
         let _ = socket.set_tcp_keepalive(&keepalive);
         #[cfg(target_os = "linux")]
@@ -246,10 +268,12 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
-    fn socket(&self) -> &TcpStream {
+    /// The system's, or what a simulated machine has in its place.
+    fn socket(&self) -> Result<&TcpStream, &dyn Carrier> {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(tls) => &tls.socket,
+            Self::Plain(socket) => Ok(socket),
+            Self::Tls(tls) => Ok(&tls.socket),
+            Self::Simulated(carrier) => Err(&**carrier),
         }
     }
 
@@ -258,7 +282,7 @@ impl Stream {
     /// # Errors
     /// When the connection is already gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.socket().peer_addr().map(canonical)
+        self.socket().map_or_else(|carrier| Ok(carrier.peer_addr()), TcpStream::peer_addr).map(canonical)
     }
 
     /// Our side, an IPv4 address as such.
@@ -266,7 +290,7 @@ impl Stream {
     /// # Errors
     /// When the connection is already gone.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket().local_addr().map(canonical)
+        self.socket().map_or_else(|carrier| Ok(carrier.local_addr()), TcpStream::local_addr).map(canonical)
     }
 
     /// Tells the other side that nothing more will come; reading goes on.
@@ -277,7 +301,13 @@ impl Stream {
         if let Self::Tls(tls) = self {
             tls.say_goodbye()?;
         }
-        SockRef::from(self.socket()).shutdown(std::net::Shutdown::Write)
+        match self.socket() {
+            Ok(socket) => SockRef::from(socket).shutdown(std::net::Shutdown::Write),
+            Err(carrier) => {
+                carrier.shutdown_write();
+                Ok(())
+            }
+        }
     }
 
     /// Closes after everything was read and written: where the end of the stream could be forged it is declared.
@@ -323,18 +353,39 @@ impl Stream {
 
     /// Closes with a reset, so that the receiver can never take a body that was cut for a complete one.
     pub fn abort(self) {
-        // Where this fails the connection is already gone.
-        let _ = SockRef::from(self.socket()).set_linger(Some(Duration::ZERO));
+        match self.socket() {
+            // Where this fails the connection is already gone.
+            Ok(socket) => drop(SockRef::from(socket).set_linger(Some(Duration::ZERO))),
+            Err(carrier) => carrier.abort(),
+        }
     }
 }
 
-/// What is there of a secure stream, behind what is in the buffer already; there is room for it.
-fn append(tls: &TlsStream, buffer: &mut BytesMut) -> io::Result<usize> {
+/// Reads into the rest of a buffer; there is room for it.
+fn append(read: impl FnOnce(&mut [u8]) -> io::Result<usize>, buffer: &mut BytesMut) -> io::Result<usize> {
     let held = buffer.len();
     buffer.resize(buffer.capacity(), 0);
-    let result = tls.try_read(buffer.get_mut(held..).unwrap_or_default());
+    let result = read(buffer.get_mut(held..).unwrap_or_default());
     buffer.truncate(held + result.as_ref().copied().unwrap_or(0));
     result
+}
+
+fn poll_read(
+    carrier: &dyn Carrier,
+    context: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        match carrier.try_read(buffer.initialize_unfilled()) {
+            Ok(count) => {
+                buffer.advance(count);
+                return Poll::Ready(Ok(()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+        std::task::ready!(carrier.poll_readable(context));
+    }
 }
 
 /// An address without the v4-mapped form, in which one host would have two names.
@@ -379,7 +430,7 @@ mod tests {
     async fn both_sides_get_the_socket_options() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = Stream::plain(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
-        let options = SockRef::from(stream.socket());
+        let options = SockRef::from(stream.socket().unwrap());
         assert!(options.tcp_nodelay().unwrap() && options.keepalive().unwrap());
         assert_eq!(options.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
         assert_eq!(options.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
@@ -390,7 +441,7 @@ mod tests {
             assert_eq!(options.tcp_notsent_lowat().unwrap(), UNSENT_MAX);
         }
         stream.set_presence(PRESENCE / 10);
-        let options = SockRef::from(stream.socket());
+        let options = SockRef::from(stream.socket().unwrap());
         assert_eq!(options.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE / 10);
         assert_eq!(options.tcp_keepalive_interval().unwrap(), Duration::from_secs(1), "in whole seconds");
         #[cfg(target_os = "linux")]

@@ -6,16 +6,17 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use net::blocking::spawn_blocking;
+use net::machine;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
-use tokio::task::spawn_blocking;
 
 /// Bytes moved or compared at once.
 const CHUNK: usize = 256 * 1024;
@@ -183,12 +184,23 @@ impl Folder {
 
     /// Makes the folder's names durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
+        if let Some(machine) = machine::current() {
+            machine.folder_synced(self.0.as_fd());
+        }
         match rustix::fs::fsync(&*self.0) {
             // Some file systems cannot, and then there is nothing to wait for.
             Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
             synced => Ok(synced?),
         }
     }
+}
+
+/// Makes a file durable.
+pub(crate) fn sync(file: &File) -> io::Result<()> {
+    if let Some(machine) = machine::current() {
+        machine.synced(file.as_fd());
+    }
+    file.sync_all()
 }
 
 /// Makes several files durable: each one, or where they are many their file systems, once each.
@@ -203,7 +215,7 @@ pub(crate) fn sync_all<'a>(files: impl Iterator<Item = &'a File> + Clone) -> io:
         }
         return Ok(());
     }
-    files.into_iter().try_for_each(File::sync_all)
+    files.into_iter().try_for_each(sync)
 }
 
 /// Makes the names of several folders durable: each one's, or where they are many their file systems, once each.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use net::blocking::spawn_blocking;
 use net::stop::StopSignal;
 use proto::limits::{REGISTERED_WITHIN, SENDING_TOLD, WANTED_MAX};
 use proto::value::digest::Digest;
@@ -20,7 +21,7 @@ use proto::wire::status::StatusCode;
 use proto::wire::v11::body::{Changed, NameLine, lines, parse_line};
 use proto::wire::v11::request::Ask;
 use tokio::sync::oneshot;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
 use self::outbox::{Batch, Outbox};

@@ -80,7 +80,7 @@ impl Part {
     pub(super) fn finish(mut self) -> Result<Fetched, FetchError> {
         let (bytes, path) = (self.written, self.path.clone());
         let disk = |source| FetchError::Disk { path: path.clone(), source };
-        self.file.sync_all().map_err(disk)?;
+        files::sync(&self.file).map_err(disk)?;
         let Some(landing) = &mut self.landing else {
             return Ok(Fetched { bytes, outcome: Outcome::Written });
         };

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use net::machine;
 use proto::limits::RESERVE_MAX;
 use proto::transfer::blocks::{BlockList, Layout, TreeHasher};
 use proto::transfer::journal::{self, Boot, ChangeTime, Record, Resumed, Subject};
@@ -245,7 +246,7 @@ fn finish(
     if part.metadata().map_err(disk)?.len() != size {
         part.set_len(size).map_err(disk)?;
     }
-    if let Err(source) = part.sync_all() {
+    if let Err(source) = files::sync(part) {
         // After that nobody knows what of the part is on the disk, so the journal must not vouch for it.
         let _ = landing.remove_journal();
         return Err(disk(source));
@@ -303,6 +304,9 @@ fn change_time(file: &File) -> io::Result<ChangeTime> {
 
 /// Which run of the machine this is; where the system does not say, all of them are one.
 fn boot() -> Boot {
+    if let Some(machine) = machine::current() {
+        return Boot(machine.run());
+    }
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
     Boot(u128::from_str_radix(&digits, 16).unwrap_or(0).to_be_bytes())

@@ -3,11 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
+use net::blocking::spawn_worker;
 use proto::transfer::blocks::BlockList;
 use proto::transfer::plan::SourceId;
 use proto::transfer::runs::Runs;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
 use super::buffers::{Buffer, Buffers};
 use super::in_place::InPlace;
@@ -44,7 +45,7 @@ impl Writer {
             buffers.go_in_place(places.clone());
         }
         let work = Work { open, list, there, in_place, told };
-        Self { arrived, verdicts, thread: spawn_blocking(|| work.run(blocks)) }
+        Self { arrived, verdicts, thread: spawn_worker(work.run(blocks)) }
     }
 
     /// Waits for the last block; `None` when there never was one.
@@ -71,8 +72,8 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self, mut blocks: UnboundedReceiver<Arrived>) -> Option<Open> {
-        while let Some((source, block, mut buffer)) = blocks.blocking_recv() {
+    async fn run(mut self, mut blocks: UnboundedReceiver<Arrived>) -> Option<Open> {
+        while let Some((source, block, mut buffer)) = blocks.recv().await {
             let verdict = match self.take(block, &mut buffer) {
                 Ok(true) => Verdict::Verified(source, block),
                 Ok(false) => Verdict::Wrong(source, block),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use net::accept::Incoming;
+use net::blocking::spawn_blocking;
 use net::body::SendFileError;
 use net::deadline::Deadline;
 use net::hear::{Heard, hear};
@@ -27,7 +28,6 @@ use proto::limits::{
     UPLOAD_TURN, UPLOAD_WAIT_MAX, WRITE_STALL,
 };
 use proto::value::digest::Digest;
-use tokio::task::spawn_blocking;
 
 use self::prepared::{AtOnce, Body, Piece, Prepared};
 use super::content::{Content, Opened};

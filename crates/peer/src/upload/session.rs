@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Instant, SystemTime};
 
 use net::accept::Incoming;
+use net::blocking::spawn_blocking;
 use net::body::SendFileError;
 use net::permits::Permit;
 use net::stop::StopSignal;
@@ -19,7 +20,6 @@ use proto::wire::refusal::Reason;
 use proto::wire::request::Verb;
 use proto::wire::status::Status;
 use proto::wire::version::Version;
-use tokio::task::spawn_blocking;
 
 use super::Uploads;
 use crate::files;

@@ -2,8 +2,8 @@
 
 use proto::transfer::plan::Action;
 
-use crate::scenario::{Nature, Role, Scenario};
-use crate::world::{Report, run};
+use super::scenario::{Nature, Role, Scenario};
+use super::world::{Report, run};
 
 /// Runs a world; what is wrong with it, one sentence for each.
 #[must_use]

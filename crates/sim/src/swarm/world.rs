@@ -10,9 +10,9 @@ use proto::transfer::blocks::{BLOCK_BYTES, Layout};
 use proto::transfer::have::Have;
 use proto::transfer::plan::{Action, Event, SourceId};
 
-use crate::downloader::Downloader;
-use crate::scenario::{Nature, Role, Scenario};
-use crate::serving::{Sent, Serving};
+use super::downloader::Downloader;
+use super::scenario::{Nature, Role, Scenario};
+use super::serving::{Sent, Serving};
 
 /// How often a downloader looks at the clock, and hears of bytes, in seconds.
 const TICK: f64 = 0.1;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 
-use crate::flows::{Flow, rates};
-use crate::scenario::{Nature, Scenario};
+use super::flows::{Flow, rates};
+use super::scenario::{Nature, Scenario};
 
 /// What a request for a block came to, as it leaves the source.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sim::judge::judge;
-use sim::scenario::{Host, MBIT_80, Nature, Role, Scenario};
-use sim::world::run;
+use sim::swarm::judge::judge;
+use sim::swarm::scenario::{Host, MBIT_80, Nature, Role, Scenario};
+use sim::swarm::world::run;
 
 /// Here as many as take a moment without optimisation; `cargo xtask test` runs a thousand as they are released.
 const WORLDS: u64 = 12;

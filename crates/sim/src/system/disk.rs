@@ -1,0 +1,188 @@
+//! What of a folder would survive if the power failed now.
+//!
+//! The files are real ones. Whenever the program makes one durable, or the names of the folder, a copy is taken; after a loss of
+//! power the folder is made of these copies and of any pages, and any names, of what has changed since. That is harsher than the
+//! file systems in use, which keep the order of changes to names.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fastrand::Rng;
+
+/// What is written at once, in bytes.
+const PAGE: usize = 4096;
+
+/// The number of a file's content.
+type Inode = u64;
+
+/// A machine's folder.
+#[derive(Debug)]
+pub(super) struct Disk {
+    folder: PathBuf,
+    /// What the names of the folder mean.
+    names: BTreeMap<String, Inode>,
+    contents: BTreeMap<Inode, Arc<[u8]>>,
+}
+
+impl Disk {
+    /// Takes a folder as it is for durable.
+    pub(super) fn new(folder: PathBuf) -> io::Result<Self> {
+        let mut disk = Self { folder, names: BTreeMap::new(), contents: BTreeMap::new() };
+        disk.settle()?;
+        Ok(disk)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Everything is durable.
+    fn settle(&mut self) -> io::Result<()> {
+        self.names = names(&self.folder)?;
+        self.contents.clear();
+        for (name, inode) in &self.names {
+            self.contents.insert(*inode, fs::read(self.folder.join(name))?.into());
+        }
+        Ok(())
+    }
+
+    /// What is in the file is durable.
+    pub(super) fn synced(&mut self, file: BorrowedFd<'_>) -> io::Result<()> {
+        let file = File::from(file.try_clone_to_owned()?);
+        let metadata = file.metadata()?;
+        let mut bytes = vec![0; usize::try_from(metadata.len()).unwrap_or(0)];
+        file.read_exact_at(&mut bytes, 0)?;
+        self.contents.insert(metadata.ino(), bytes.into());
+        Ok(())
+    }
+
+    /// The names in a folder are durable.
+    pub(super) fn folder_synced(&mut self, folder: BorrowedFd<'_>) -> io::Result<()> {
+        let synced = File::from(folder.try_clone_to_owned()?).metadata()?.ino();
+        if synced == fs::metadata(&self.folder)?.ino() {
+            self.names = names(&self.folder)?;
+        }
+        Ok(())
+    }
+
+    /// What would be left if the power failed now.
+    pub(super) fn left(&self, rng: &mut Rng) -> io::Result<BTreeMap<String, Vec<u8>>> {
+        let now = names(&self.folder)?;
+        let mut left = BTreeMap::new();
+        for name in self.names.keys().chain(now.keys()) {
+            let (durable, changed) = (self.names.get(name), now.get(name));
+            let kept = if durable == changed || rng.bool() { durable } else { changed };
+            if let Some(inode) = kept {
+                left.insert(name.clone(), *inode);
+            }
+        }
+        let mut current = BTreeMap::new();
+        for (name, inode) in &now {
+            current.insert(*inode, fs::read(self.folder.join(name))?);
+        }
+        let torn = left.into_iter().map(|(name, inode)| {
+            let durable = self.contents.get(&inode).map_or(&[][..], |bytes| bytes);
+            let changed = current.get(&inode).map_or(durable, Vec::as_slice);
+            (name, torn(durable, changed, rng))
+        });
+        Ok(torn.collect())
+    }
+
+    /// Replaces everything in the folder; all of it is durable.
+    pub(super) fn replace(&mut self, files: BTreeMap<String, Vec<u8>>) -> io::Result<()> {
+        for name in names(&self.folder)?.keys() {
+            fs::remove_file(self.folder.join(name))?;
+        }
+        for (name, bytes) in files {
+            fs::write(self.folder.join(name), bytes)?;
+        }
+        self.settle()
+    }
+
+    /// Puts back what is missing of these files.
+    pub(super) fn put_back(&self, files: BTreeMap<String, Vec<u8>>) -> io::Result<()> {
+        let there = names(&self.folder)?;
+        for (name, bytes) in files.into_iter().filter(|(name, _)| !there.contains_key(name)) {
+            fs::write(self.folder.join(name), bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Every file as it is.
+    pub(super) fn files(&self) -> io::Result<BTreeMap<String, Vec<u8>>> {
+        names(&self.folder)?
+            .into_keys()
+            .map(|name| fs::read(self.folder.join(&name)).map(|bytes| (name, bytes)))
+            .collect()
+    }
+}
+
+/// Some pages of the one and some of the other.
+fn torn(durable: &[u8], changed: &[u8], rng: &mut Rng) -> Vec<u8> {
+    // Often everything was written, or nothing.
+    let one_in = *[1, 2, 8, u32::MAX].get(rng.usize(0..4)).unwrap_or(&1);
+    let length = if rng.u32(0..one_in) == 0 { changed.len() } else { durable.len() };
+    let mut bytes = durable.to_vec();
+    bytes.resize(length, 0);
+    for (at, page) in changed.chunks(PAGE).enumerate() {
+        let start = at * PAGE;
+        let end = (start + page.len()).min(length);
+        if start < end && rng.u32(0..one_in) == 0 {
+            bytes[start..end].copy_from_slice(&page[..end - start]);
+        }
+    }
+    bytes
+}
+
+fn names(folder: &Path) -> io::Result<BTreeMap<String, Inode>> {
+    let entries = fs::read_dir(folder)?.map(|entry| {
+        let entry = entry?;
+        Ok((entry.file_name().to_string_lossy().into_owned(), entry.metadata()?.ino()))
+    });
+    entries.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn what_was_synced_survives_and_the_rest_may() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("old"), b"old").unwrap();
+        let mut disk = Disk::new(place.path().to_owned()).unwrap();
+        let file = File::create(place.path().join("new")).unwrap();
+        file.write_all_at(&[1; 3 * PAGE], 0).unwrap();
+        disk.synced(file.as_fd()).unwrap();
+        disk.folder_synced(File::open(place.path()).unwrap().as_fd()).unwrap();
+        fs::rename(place.path().join("old"), place.path().join("renamed")).unwrap();
+        let mut fail = |disk: &mut Disk, seed| {
+            let left = disk.left(&mut Rng::with_seed(seed)).unwrap();
+            disk.replace(left).unwrap();
+        };
+        fail(&mut disk, 1);
+        assert_eq!(fs::read(place.path().join("new")).unwrap(), [1; 3 * PAGE]);
+        // Contents that no sync covered can be anything between nothing and all.
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..50 {
+            let file = File::create(place.path().join("torn")).unwrap();
+            file.write_all_at(&[2; 2 * PAGE], 0).unwrap();
+            fail(&mut disk, seed);
+            let left = fs::read(place.path().join("torn")).ok();
+            seen.insert(left.map(|bytes| bytes.iter().filter(|byte| **byte == 2).count()));
+            let _ = fs::remove_file(place.path().join("torn"));
+            disk.settle().unwrap();
+        }
+        assert!(
+            seen.contains(&None) && seen.contains(&Some(0)) && seen.contains(&Some(2 * PAGE)),
+            "{seen:?}"
+        );
+    }
+}
