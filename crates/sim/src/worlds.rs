@@ -97,12 +97,7 @@ fn play_checked(program: &PathBuf, seed: u64, asked: &Asked) -> anyhow::Result<P
 }
 
 fn play_apart(program: &PathBuf, seed: u64) -> anyhow::Result<Played> {
-    let ended = Command::new(program)
-        .args(["--world", &seed.to_string()])
-        // What only a real socket can do.
-        .env(net::portable::VARIABLE, "1")
-        .stdin(Stdio::null())
-        .output()?;
+    let ended = Command::new(program).args(["--world", &seed.to_string()]).stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&ended.stdout);
     let mut lines = said.lines().map(str::to_owned);
     let first = lines.next().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! What runs on a machine: the program's own parts, put together as its commands do.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,7 @@ use proto::value::digest::Digest;
 use proto::value::file_name::FileName;
 use proto::value::number::Port;
 use proto::wire::v11::request::Target;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::machine::OwnMachine;
@@ -183,7 +184,7 @@ fn indexes() -> Indexes {
     IndexAddr::plain(address_of(INDEX).to_string(), INDEX_PORT).into()
 }
 
-fn share(shares: &ShareTable, known: &Known, folder: &std::path::Path) {
+fn share(shares: &ShareTable, known: &Known, folder: &Path) {
     let blocks: Arc<[u8]> =
         if known.list.layout().blocks() > 1 { known.list.as_bytes().into() } else { [].into() };
     let name = FileName::parse(known.name.as_bytes()).expect("the world's names are names");
@@ -191,8 +192,8 @@ fn share(shares: &ShareTable, known: &Known, folder: &std::path::Path) {
     let _ = shares.add_copy(&folder.join(&known.name), name, known.hash, &blocks);
 }
 
-/// Serves uploads; gives the port.
-fn serve(served: Served, teller: &Teller) -> Port {
+/// Serves uploads as long as the second value is there; the first is the port.
+fn serve(served: Served, teller: &Teller) -> (Port, JoinSet<()>) {
     let listeners = listen(PortChoice::Any);
     let port = Port::new(listeners.port()).expect("a machine gives no port 0");
     let manners = Manners {
@@ -202,18 +203,18 @@ fn serve(served: Served, teller: &Teller) -> Port {
         tls_only: false,
         gate: None,
     };
-    let (stopper, stop) = stop_pair();
     let (policy, observer) = (policy(UPLOAD_CONNECTIONS_MAX), Arc::new(teller.clone()));
-    tokio::spawn(async move {
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let (_stopper, stop) = stop_pair();
         upload::serve(listeners, policy, manners, served, observer, |_| async {}, stop).await;
-        drop(stopper);
     });
-    port
+    (port, serving)
 }
 
 async fn serve_shares(shares: Arc<ShareTable>, teller: Teller) {
     let served = Served { shares: Arc::clone(&shares), content: Arc::clone(&shares) as Arc<_> };
-    let upload_port = serve(served, &teller);
+    let (upload_port, _serving) = serve(served, &teller);
     let config = RegistrarConfig {
         indexes: indexes(),
         host: None,
@@ -231,35 +232,37 @@ async fn serve_shares(shares: Arc<ShareTable>, teller: Teller) {
 /// What `get --seed-time forever` does, again and again until it succeeds; a file that is there already is shared.
 async fn fetch_and_share(content: usize, contents: &[Known], folder: PathBuf, teller: Teller) {
     let Some(known) = contents.get(content) else { return };
-    let offers = Arc::<Offers>::default();
-    let nothing = Arc::new(ShareTable::new());
-    let port = serve(Served { shares: nothing, content: Arc::clone(&offers) as Arc<_> }, &teller);
-    let swarm = Swarm::new(indexes(), None, port, None, Arc::clone(&offers));
-    loop {
-        match fetch_once(known, &folder, &swarm, &teller).await {
-            Ok(outcome) => {
-                teller.tell(Told::Fetched { content });
-                if outcome == Outcome::Saved && known.list.layout().size() > BLOCK_BYTES {
-                    // The swarm goes on to tell of it.
-                    return std::future::pending().await;
-                }
-                break;
-            }
-            Err(error) => {
-                teller.tell(Told::Failed { why: error.to_string() });
-                sleep(TRIES_AGAIN).await;
-            }
-        }
+    while let Err(error) = fetch_and_seed(content, known, &folder, &teller).await {
+        teller.tell(Told::Failed { why: error.to_string() });
+        sleep(TRIES_AGAIN).await;
     }
-    drop(swarm);
     let shares = Arc::new(ShareTable::new());
     share(&shares, known, &folder);
     serve_shares(shares, teller).await;
 }
 
+/// One `get`; it ends when there is nothing that the swarm goes on to tell of.
+async fn fetch_and_seed(
+    content: usize,
+    known: &Known,
+    folder: &Path,
+    teller: &Teller,
+) -> Result<(), FetchError> {
+    let offers = Arc::<Offers>::default();
+    let nothing = Arc::new(ShareTable::new());
+    let (port, _serving) = serve(Served { shares: nothing, content: Arc::clone(&offers) as Arc<_> }, teller);
+    let swarm = Swarm::new(indexes(), None, port, None, offers);
+    let outcome = fetch_once(known, folder, &swarm, teller).await?;
+    teller.tell(Told::Fetched { content });
+    if outcome == Outcome::Saved && known.list.layout().size() > BLOCK_BYTES {
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
 async fn fetch_once(
     known: &Known,
-    folder: &std::path::Path,
+    folder: &Path,
     swarm: &Arc<Swarm>,
     teller: &Teller,
 ) -> Result<Outcome, FetchError> {

@@ -238,6 +238,13 @@ impl Network {
     /// Notes something for the trace.
     pub(super) fn note(&self, what: &str) {
         self.with(|state| {
+            if std::env::var_os("SIM_LOG").is_some() {
+                std::io::Write::write_all(
+                    &mut std::io::stderr(),
+                    format!("{:?} {what}\n", ground::now()).as_bytes(),
+                )
+                .ok();
+            }
             let now = ground::now().as_nanos();
             state.trace.update(&now.to_le_bytes()).update(what.as_bytes());
         });
