@@ -20,6 +20,9 @@ const PAGE: usize = 4096;
 /// The number of a file's content.
 type Inode = u64;
 
+/// Files by name: which one it is, and what is in it.
+pub(super) type Files = BTreeMap<String, (Inode, Vec<u8>)>;
+
 /// A machine's folder.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -104,21 +107,38 @@ impl Disk {
         self.settle()
     }
 
-    /// Puts back what is missing of these files.
-    pub(super) fn put_back(&self, files: BTreeMap<String, Vec<u8>>) -> io::Result<()> {
-        let there = names(&self.folder)?;
-        for (name, bytes) in files.into_iter().filter(|(name, _)| !there.contains_key(name)) {
-            fs::write(self.folder.join(name), bytes)?;
-        }
-        Ok(())
+    /// Every file as it is, durable or not.
+    pub(super) fn files(&self) -> io::Result<Files> {
+        let read = |(name, inode): (String, Inode)| {
+            fs::read(self.folder.join(&name)).map(|bytes| (name, (inode, bytes)))
+        };
+        names(&self.folder)?.into_iter().map(read).collect()
     }
 
-    /// Every file as it is.
-    pub(super) fn files(&self) -> io::Result<BTreeMap<String, Vec<u8>>> {
-        names(&self.folder)?
-            .into_keys()
-            .map(|name| fs::read(self.folder.join(&name)).map(|bytes| (name, bytes)))
-            .collect()
+    /// Takes back what was done to the folder since these were its files. What of them is durable stays so.
+    pub(super) fn take_back(&mut self, files: Files) -> io::Result<()> {
+        let now = names(&self.folder)?;
+        for (name, inode) in &now {
+            let is_same = |(kept, bytes): &(Inode, Vec<u8>)| {
+                kept == inode && fs::read(self.folder.join(name)).is_ok_and(|now| now == *bytes)
+            };
+            if !files.get(name).is_some_and(is_same) {
+                fs::remove_file(self.folder.join(name))?;
+            }
+        }
+        for (name, (inode, bytes)) in files {
+            let path = self.folder.join(&name);
+            if path.exists() {
+                continue;
+            }
+            fs::write(&path, bytes)?;
+            let new = fs::metadata(&path)?.ino();
+            self.names.values_mut().filter(|known| **known == inode).for_each(|known| *known = new);
+            if let Some(durable) = self.contents.remove(&inode) {
+                self.contents.insert(new, durable);
+            }
+        }
+        Ok(())
     }
 }
 

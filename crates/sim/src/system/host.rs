@@ -14,7 +14,7 @@ use net::lists::AddressLists;
 use net::stop::stop_pair;
 use peer::choice::{Choice, Content, choose};
 use peer::download::Timing;
-use peer::fetch::{self, FetchError, Outcome, Progress, fetch};
+use peer::fetch::{self, FetchError, Fetched, Progress, fetch};
 use peer::indexes::Indexes;
 use peer::limit::RateLimit;
 use peer::link::IndexAddr;
@@ -252,9 +252,10 @@ async fn fetch_and_seed(
     let nothing = Arc::new(ShareTable::new());
     let (port, _serving) = serve(Served { shares: nothing, content: Arc::clone(&offers) as Arc<_> }, teller);
     let swarm = Swarm::new(indexes(), None, port, None, offers);
-    let outcome = fetch_once(known, folder, &swarm, teller).await?;
+    let fetched = fetch_once(known, folder, &swarm, teller).await?;
     teller.tell(Told::Fetched { content });
-    if outcome == Outcome::Saved && known.list.layout().size() > BLOCK_BYTES {
+    // What needed nobody has not joined.
+    if fetched.fetched_bytes > 0 && known.list.layout().size() > BLOCK_BYTES {
         std::future::pending::<()>().await;
     }
     Ok(())
@@ -265,7 +266,7 @@ async fn fetch_once(
     folder: &Path,
     swarm: &Arc<Swarm>,
     teller: &Teller,
-) -> Result<Outcome, FetchError> {
+) -> Result<Fetched, FetchError> {
     let index = IndexAddr::plain(address_of(INDEX).to_string(), INDEX_PORT);
     let found = find(&index, &Target::Hash(known.hash), Duration::ZERO).await.unwrap_or_default();
     let (sources, partial) = match choose(&found.variants, Some(known.hash)) {
@@ -289,7 +290,7 @@ async fn fetch_once(
         check: None,
         receipts: None,
     };
-    fetch(&request, teller).await.map(|fetched| fetched.outcome)
+    fetch(&request, teller).await
 }
 
 /// Every record that the index has.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use net::machine::{Connecting, Inlet, Machine};
 
-use super::disk::Disk;
+use super::disk::{Disk, Files};
 use super::ends;
 use super::network::{HostId, Network};
 
@@ -30,16 +30,31 @@ struct State {
     /// How long the disk takes at most.
     slowest: Duration,
     run: u64,
-    /// Before how many more moments at which something is made durable the power fails.
-    fails_in: Option<u32>,
-    /// The power has failed, and this is what is left.
-    left: Option<BTreeMap<String, Vec<u8>>>,
+    /// Before how many more moments at which something is made durable it comes to which end.
+    ends_in: Option<(u32, End)>,
+    /// It has come to its end, and this is what is left.
+    left: Option<Left>,
+}
+
+/// How the run of a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is killed.
+    Kill,
+    /// The machine loses its power.
+    PowerLoss,
+}
+
+#[derive(Debug)]
+enum Left {
+    AfterKill(Files),
+    AfterPowerLoss(BTreeMap<String, Vec<u8>>),
 }
 
 impl OwnMachine {
     pub(super) fn new(host: HostId, network: Network, disk: Disk, slowest: Duration, seed: u64) -> Self {
         let rng = Rng::with_seed(seed ^ (host as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let state = State { rng, disk, slowest, run: 1, fails_in: None, left: None };
+        let state = State { rng, disk, slowest, run: 1, ends_in: None, left: None };
         Self { host, network, state: Mutex::new(state) }
     }
 
@@ -52,62 +67,58 @@ impl OwnMachine {
         self.state().disk.folder().to_owned()
     }
 
-    /// Every file as it is.
-    pub(super) fn files(&self) -> io::Result<BTreeMap<String, Vec<u8>>> {
-        self.state().disk.files()
+    /// The run is to end before the so-manieth moment from now on at which something is made durable; never with `None`.
+    pub(super) fn end_in(&self, syncs: Option<(u32, End)>) {
+        self.state().ends_in = syncs;
     }
 
-    /// A process that is killed takes nothing away with it: what its end has removed is put back.
-    pub(super) fn put_back(&self, files: BTreeMap<String, Vec<u8>>) -> io::Result<()> {
-        self.state().disk.put_back(files)
+    /// It ends now. The process may go on for a moment, in vain.
+    pub(super) fn end(&self, how: End) -> io::Result<()> {
+        self.end_now(&mut self.state(), how)
     }
 
-    /// The power is to fail before the so-manieth moment from now on at which something is made durable; never with `None`.
-    pub(super) fn fail_in(&self, syncs: Option<u32>) {
-        self.state().fails_in = syncs;
-    }
-
-    /// The power fails. The process may go on for a moment, in vain.
-    pub(super) fn lose_power(&self) -> io::Result<()> {
-        let mut state = self.state();
-        self.network.lose_power(self.host);
-        self.fail(&mut state)
-    }
-
-    fn fail(&self, state: &mut State) -> io::Result<()> {
-        state.left = Some(state.disk.left(&mut state.rng)?);
-        state.fails_in = None;
+    fn end_now(&self, state: &mut State, how: End) -> io::Result<()> {
+        state.ends_in = None;
+        state.left = Some(match how {
+            End::Kill => Left::AfterKill(state.disk.files()?),
+            End::PowerLoss => {
+                self.network.lose_power(self.host);
+                Left::AfterPowerLoss(state.disk.left(&mut state.rng)?)
+            }
+        });
         Ok(())
     }
 
-    /// Whether the power has failed, and the process only does not know it yet.
+    /// Whether the end has come, and the process only does not know it yet.
     pub(super) fn is_dead(&self) -> bool {
         self.state().left.is_some()
     }
 
-    /// The process is gone: what is left becomes the disk, and the next run is another one.
-    pub(super) fn end_run(&self) -> io::Result<()> {
+    /// The process is gone. What it did in vain is taken back; after a loss of power the next run is another one.
+    pub(super) fn clear_up(&self) -> io::Result<()> {
         let mut state = self.state();
-        state.run += 1;
         match state.left.take() {
-            Some(left) => state.disk.replace(left),
+            Some(Left::AfterPowerLoss(files)) => {
+                state.run += 1;
+                state.disk.replace(files)
+            }
+            Some(Left::AfterKill(files)) => state.disk.take_back(files),
             None => Ok(()),
         }
     }
 
-    /// Whether the power lasts until this is durable.
+    /// Whether the run lasts until this is durable.
     fn lasts(&self, state: &mut State) -> bool {
-        match &mut state.fails_in {
+        let how = match &mut state.ends_in {
             _ if state.left.is_some() => return false,
             None => return true,
-            Some(0) => {}
-            Some(more) => {
+            Some((0, how)) => *how,
+            Some((more, _)) => {
                 *more -= 1;
                 return true;
             }
-        }
-        self.network.lose_power(self.host);
-        self.fail(state).expect("a folder that was written can be read");
+        };
+        self.end_now(state, how).expect("a folder that was written can be read");
         false
     }
 }

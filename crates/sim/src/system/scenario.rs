@@ -49,6 +49,8 @@ pub enum Fault {
     Kill {
         /// On which machine.
         host: HostId,
+        /// Not at once but where the program makes something durable: before the so-manieth such moment from now on.
+        at_sync: Option<u32>,
         /// For how long it is away.
         away: Duration,
     },
@@ -56,7 +58,7 @@ pub enum Fault {
     PowerLoss {
         /// Which.
         host: HostId,
-        /// Not at once but where the program makes something durable: before the so-manieth such moment from now on.
+        /// As above.
         at_sync: Option<u32>,
         /// For how long it is away.
         away: Duration,
@@ -144,7 +146,10 @@ fn random_fault(rng: &mut Rng, hosts: usize, calm_at: Duration) -> Fault {
     let away = |rng: &mut Rng| Duration::from_secs_f64(10f64.powf(rng.f64() * 3.5 - 1.0));
     let host = rng.usize(0..hosts);
     match rng.u8(0..9) {
-        0..3 => Fault::Kill { host, away: away(rng) },
+        0..3 => {
+            let at_sync = rng.bool().then(|| rng.u32(0..3));
+            Fault::Kill { host, at_sync, away: away(rng) }
+        }
         3..6 => {
             let at_sync = rng.bool().then(|| rng.u32(0..3));
             Fault::PowerLoss { host, at_sync, away: away(rng) }

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::disk::Disk;
 use super::host::{self, Known, Teller, Told};
 use super::judge::Judge;
-use super::machine::OwnMachine;
+use super::machine::{End, OwnMachine};
 use super::network::{HostId, Link, Network};
 use super::scenario::{Does, Fault, Scenario};
 use crate::ground;
@@ -26,6 +26,8 @@ const SETTLES: Duration = Duration::from_secs(200);
 const ENDLESS: Duration = Duration::from_secs(1200);
 /// Between two looks at whether all is done.
 const LOOKS: Duration = Duration::from_secs(5);
+/// After an end at a chosen moment the machine comes back so soon.
+const COMES_BACK: Duration = Duration::from_secs(1);
 /// Steps in one moment from which on something goes round in a circle.
 const STEPS_MAX: u32 = 200_000;
 
@@ -159,7 +161,7 @@ impl<'a> World<'a> {
         }
         if !self.is_calm && ground::now() >= self.scenario.calm_at {
             self.is_calm = true;
-            self.machines.iter().for_each(|machine| machine.own.fail_in(None));
+            self.machines.iter().for_each(|machine| machine.own.end_in(None));
         }
         Ok(())
     }
@@ -200,7 +202,7 @@ impl<'a> World<'a> {
             self.judge.hear(host, &told, &self.machines[host].own.folder())?;
         }
         if self.machines[host].own.is_dead() {
-            self.end(host, None)?;
+            self.clear_up(host, ground::now() + COMES_BACK)?;
         }
         Ok(())
     }
@@ -209,19 +211,13 @@ impl<'a> World<'a> {
         self.happened += 1;
         self.network.note(&format!("{fault:?}"));
         let now = ground::now();
-        let calm_at = self.scenario.calm_at;
         match fault {
-            Fault::Kill { host, away } => self.kill(host, (now + away).min(calm_at)),
-            Fault::PowerLoss { host, at_sync: None, away } if self.machines[host].process.is_some() => {
-                self.machines[host].own.lose_power()?;
-                self.end(host, Some((now + away).min(calm_at)))
-            }
-            Fault::PowerLoss { host, at_sync, .. } => {
-                self.machines[host].own.fail_in(at_sync);
-                Ok(())
+            Fault::Kill { host, at_sync, away } => self.end_run(host, End::Kill, at_sync, now + away),
+            Fault::PowerLoss { host, at_sync, away } => {
+                self.end_run(host, End::PowerLoss, at_sync, now + away)
             }
             Fault::Cut { between, lasts } => {
-                self.network.cut(between, (now + lasts).min(calm_at));
+                self.network.cut(between, (now + lasts).min(self.scenario.calm_at));
                 Ok(())
             }
             Fault::Jump { seconds } => {
@@ -231,25 +227,27 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The system closes what the process had open, and takes nothing else away.
-    fn kill(&mut self, host: HostId, back_at: Duration) -> io::Result<()> {
+    /// The run of a machine ends, now or when it makes something durable.
+    fn end_run(&mut self, host: HostId, how: End, at_sync: Option<u32>, back_at: Duration) -> io::Result<()> {
         let machine = &mut self.machines[host];
-        let Some(process) = machine.process.take() else { return Ok(()) };
-        let files = machine.own.files()?;
-        drop(process);
-        machine.own.put_back(files)?;
-        (machine.next, machine.back_at) = (None, Some(back_at));
-        self.judge.ended(host, &self.machines[host].own.folder())
+        if machine.process.is_none() {
+            return Ok(());
+        }
+        if let Some(syncs) = at_sync {
+            machine.own.end_in(Some((syncs, how)));
+            return Ok(());
+        }
+        machine.own.end(how)?;
+        self.clear_up(host, back_at)
     }
 
-    /// The power has failed; without another time the machine comes back after a moment.
-    fn end(&mut self, host: HostId, back_at: Option<Duration>) -> io::Result<()> {
+    /// The end has come. The system closes what a process had open, if it still can.
+    fn clear_up(&mut self, host: HostId, back_at: Duration) -> io::Result<()> {
         let machine = &mut self.machines[host];
         drop(machine.process.take());
-        machine.own.end_run()?;
-        let back_at = back_at.unwrap_or(ground::now() + Duration::from_secs(1));
-        (machine.next, machine.back_at) = (None, Some(back_at));
-        self.network.note(&format!("power {host}"));
+        machine.own.clear_up()?;
+        (machine.next, machine.back_at) = (None, Some(back_at.min(self.scenario.calm_at.max(ground::now()))));
+        self.network.note(&format!("end {host}"));
         self.judge.ended(host, &self.machines[host].own.folder())
     }
 
@@ -300,7 +298,7 @@ impl<'a> World<'a> {
                 (machine.process, machine.next) = (None, None);
                 return Ok(listed);
             }
-            if ground::now() > self.scenario.calm_at + ENDLESS {
+            if ground::now() > self.scenario.calm_at + ENDLESS + SETTLES {
                 return Ok(Err("the index does not answer".to_owned()));
             }
         }
