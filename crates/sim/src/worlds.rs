@@ -18,18 +18,22 @@ const PLAYED_TWICE: u64 = 20;
 /// A file system without a disk, where there is one: what survives a loss of power is the simulation's to say.
 const IN_MEMORY: &str = "/dev/shm";
 
-/// Plays one world and says what became of it: `trace events happened failed seconds`, then its faults.
+/// Before each fault.
+const FAULT: &str = "fault: ";
+
+/// Plays one world and says what became of it: `trace events happened failed seconds`, then its faults, then what happened.
 pub(crate) fn play(seed: u64, out: &mut impl Write) -> anyhow::Result<()> {
     let mut place = tempfile::Builder::new();
     place.prefix("p2pci-sim-");
     let memory = Path::new(IN_MEMORY);
     let folder = if memory.is_dir() { place.tempdir_in(memory) } else { place.tempdir() }?;
-    let Report { faults, trace, events, happened, took, failed } =
+    let Report { faults, trace, events, happened, took, failed, log } =
         world::run(&Scenario::random(seed), folder.path())?;
     writeln!(out, "{trace} {events} {happened} {failed} {}", took.as_secs())?;
     for fault in &faults {
-        writeln!(out, "{fault}")?;
+        writeln!(out, "{FAULT}{fault}")?;
     }
+    log.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     Ok(())
 }
 
@@ -40,6 +44,7 @@ struct Played {
     /// Events, faults that happened, downloads that failed, seconds.
     counts: [u64; 4],
     faults: Vec<String>,
+    log: Vec<String>,
 }
 
 /// Plays many worlds, as many at once as there are cores.
@@ -65,9 +70,10 @@ pub(crate) fn play_all(asked: &Asked, out: &mut impl Write) -> anyhow::Result<()
         }
         drop(played);
         for (seed, result) in results {
-            let Played { trace, counts, faults } = result.with_context(|| format!("world {seed}"))?;
+            let Played { trace, counts, faults, log } = result.with_context(|| format!("world {seed}"))?;
             sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
             if asked.worlds == 1 {
+                log.iter().try_for_each(|line| writeln!(out, "{line}"))?;
                 writeln!(out, "world {seed}: trace {trace}")?;
             }
             for fault in &faults {
@@ -105,10 +111,11 @@ fn play_apart(program: &PathBuf, seed: u64) -> anyhow::Result<Played> {
     let trace = words.next().unwrap_or_default().to_owned();
     let mut counts = [0; 4];
     counts.iter_mut().zip(words).for_each(|(count, word)| *count = word.parse().unwrap_or(0));
-    let mut faults: Vec<String> = lines.collect();
+    let (faults, log): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with(FAULT));
+    let mut faults: Vec<String> = faults.iter().map(|fault| fault[FAULT.len()..].to_owned()).collect();
     if !ended.status.success() {
         let why = String::from_utf8_lossy(&ended.stderr);
         faults.push(format!("it died: {}", why.trim().replace('\n', " / ")));
     }
-    Ok(Played { trace, counts, faults })
+    Ok(Played { trace, counts, faults, log })
 }

@@ -85,9 +85,8 @@ impl Part {
             return Ok(Fetched { bytes, outcome: Outcome::Written });
         };
         let here = landing.settle(&self.file).map_err(|error| FetchError::landing(&path, error))?;
-        if here == Settled::New {
-            landing.sync().map_err(disk)?;
-        }
+        // Also where somebody else gave it its name, who may have died since.
+        landing.sync().map_err(disk)?;
         let outcome = match here {
             Settled::New => Outcome::Saved(path),
             Settled::Same => Outcome::AlreadyHere(path),

@@ -59,6 +59,8 @@ impl Partial {
         landing.keep(begun_before);
         if let Some(existing) = landing.existing().map_err(landing_error)? {
             if hash_of(&existing).map_err(disk)? == root {
+                // A download that died after it gave the name may have left it to the next one to make that durable.
+                landing.sync().map_err(disk)?;
                 landing.keep(false);
                 // A rest of a download that died after its last step; most often there is none.
                 let _ = landing.remove_journal();
@@ -259,9 +261,8 @@ fn finish(
     }
     show(part);
     let settled = landing.settle(part).map_err(|error| FetchError::landing(path, error))?;
-    if settled == Settled::New {
-        landing.sync().map_err(disk)?;
-    }
+    // Also where somebody else gave it its name, who may have died since.
+    landing.sync().map_err(disk)?;
     // A journal that stays is garbage to the next download, which removes it.
     let _ = landing.remove_journal();
     Ok(match settled {

@@ -68,8 +68,8 @@ pub(super) enum Told {
     Left { session: u64 },
     /// A file is fetched, or was there.
     Fetched { content: usize },
-    /// A download failed and is tried again.
-    Failed { why: String },
+    /// A download failed, for this kind of reason, and is tried again.
+    Failed { why: &'static str },
     /// Whoever sent what cannot be right.
     Banned { who: String },
 }
@@ -233,7 +233,7 @@ async fn serve_shares(shares: Arc<ShareTable>, teller: Teller) {
 async fn fetch_and_share(content: usize, contents: &[Known], folder: PathBuf, teller: Teller) {
     let Some(known) = contents.get(content) else { return };
     while let Err(error) = fetch_and_seed(content, known, &folder, &teller).await {
-        teller.tell(Told::Failed { why: error.to_string() });
+        teller.tell(Told::Failed { why: kind(&error) });
         sleep(TRIES_AGAIN).await;
     }
     let shares = Arc::new(ShareTable::new());
@@ -259,6 +259,19 @@ async fn fetch_and_seed(
         std::future::pending::<()>().await;
     }
     Ok(())
+}
+
+/// Without names of files, which differ from one run to the next.
+fn kind(error: &FetchError) -> &'static str {
+    match error {
+        FetchError::NoSource => "no source",
+        FetchError::AllFailed { .. } => "all sources failed",
+        FetchError::Starved => "a part is missing everywhere",
+        FetchError::Busy { .. } => "another download writes it",
+        FetchError::Exists { .. } => "another file has its name",
+        FetchError::Disk { .. } => "the disk",
+        _ => "something else",
+    }
 }
 
 async fn fetch_once(

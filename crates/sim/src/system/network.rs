@@ -70,6 +70,8 @@ pub(super) struct State {
     wakers: Vec<Waker>,
     gone: BTreeMap<SocketAddr, Gone>,
     trace: blake3::Hasher,
+    /// What was noted, a line for each.
+    pub(super) log: Vec<String>,
     pub(super) handled: u64,
 }
 
@@ -202,6 +204,7 @@ impl Network {
             wakers: Vec::new(),
             gone: BTreeMap::new(),
             trace: blake3::Hasher::new(),
+            log: Vec::new(),
             handled: 0,
         })))
     }
@@ -238,15 +241,9 @@ impl Network {
     /// Notes something for the trace.
     pub(super) fn note(&self, what: &str) {
         self.with(|state| {
-            if std::env::var_os("SIM_LOG").is_some() {
-                std::io::Write::write_all(
-                    &mut std::io::stderr(),
-                    format!("{:?} {what}\n", ground::now()).as_bytes(),
-                )
-                .ok();
-            }
-            let now = ground::now().as_nanos();
-            state.trace.update(&now.to_le_bytes()).update(what.as_bytes());
+            let now = ground::now();
+            state.trace.update(&now.as_nanos().to_le_bytes()).update(what.as_bytes());
+            state.log.push(format!("{:12.6} {what}", now.as_secs_f64()));
         });
     }
 

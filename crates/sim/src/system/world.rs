@@ -46,6 +46,8 @@ pub struct Report {
     pub took: Duration,
     /// Downloads that failed and were tried again.
     pub failed: u32,
+    /// What happened, a line for each: seconds, and what.
+    pub log: Vec<String>,
 }
 
 /// A machine and what runs on it.
@@ -314,6 +316,7 @@ impl<'a> World<'a> {
             failed: self.judge.failed(),
             faults: self.judge.into_faults(),
             trace: self.network.trace(),
+            log: self.network.with(|state| std::mem::take(&mut state.log)),
             events: self.steps + self.network.with(|state| state.handled),
             happened: self.happened,
             took: ground::now(),

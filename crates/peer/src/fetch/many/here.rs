@@ -1,13 +1,14 @@
 //! What is there already, and whether there is room for what is not. Everything here blocks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::names::again;
 use crate::fetch::partial::hash_of;
 use crate::fetch::{FetchError, Request};
-use crate::files;
+use crate::files::{self, Folder};
 
 /// What was found of a file: its length in bytes where its content is there already.
 pub(super) type Here = Result<Option<u64>, FetchError>;
@@ -24,6 +25,7 @@ pub(super) fn look_at_all(requests: Vec<(usize, Request)>) -> Vec<(usize, Reques
         }
         found.push(here);
     }
+    make_durable(&requests, &mut found);
     let room = Rooms::of(&requests, &needed);
     for ((_, request), here) in requests.iter().zip(&mut found) {
         if matches!(here, Ok(None)) {
@@ -32,6 +34,18 @@ pub(super) fn look_at_all(requests: Vec<(usize, Request)>) -> Vec<(usize, Reques
     }
     drop(needed);
     requests.into_iter().zip(found).map(|((at, request), here)| (at, request, here)).collect()
+}
+
+/// A download that died after it gave names may have left it to the next one to make them durable.
+fn make_durable(requests: &[(usize, Request)], found: &mut [Here]) {
+    let is_here = |found: &Here| matches!(found, Ok(Some(_)));
+    let here = requests.iter().zip(found.iter()).filter(|(_, found)| is_here(found));
+    let folders: BTreeSet<&Path> = here.map(|((_, request), _)| folder(request)).collect();
+    let opened: io::Result<Vec<Folder>> = folders.into_iter().map(Folder::open).collect();
+    let Err(error) = opened.and_then(|folders| files::sync_folders(folders.iter())) else { return };
+    for ((_, request), found) in requests.iter().zip(found).filter(|(_, found)| is_here(found)) {
+        *found = Err(FetchError::disk(&request.target, again(&error)));
+    }
 }
 
 fn folder(request: &Request) -> &Path {

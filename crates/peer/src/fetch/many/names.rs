@@ -99,6 +99,6 @@ fn failed(one: Written, error: &io::Error) -> (Job, PeerAddr, Stored) {
 }
 
 /// The same error for another file.
-fn again(error: &io::Error) -> io::Error {
+pub(super) fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
