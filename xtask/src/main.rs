@@ -28,8 +28,10 @@ usage: cargo xtask NAME
                      instructions, crowd, torture, demo
                      (--offline fetches nothing)
   tidy               the house rules that a linter lacks
-  sim [--worlds N] [--seed N] [--swarm]
-                     simulated swarms from one seed each; a failure names the seed that shows it again
+  sim [--worlds N] [--seed N] [--twice] [--plans] [--swarm]
+                     simulated systems from one seed each: index, peers, disks, network and clock; a failure names the seed
+                     that shows it again, and a seed alone says what happens in its world (--twice: each one is played once
+                     more, and must be the same; --plans: the plans of downloads alone; --swarm: some of those to look at)
   help               this text
 ";
 

@@ -43,6 +43,11 @@ impl Step {
         Self { name, program: "cargo", arguments: words, variable: None, limit: STEP_LIMIT, live: false }
     }
 
+    fn program(name: &'static str, program: &'static str, words: &str) -> Self {
+        let arguments = words.split_whitespace().map(OsString::from).collect();
+        Self { name, program, arguments, variable: None, limit: STEP_LIMIT, live: false }
+    }
+
     fn demo(name: &'static str, arguments: Vec<OsString>) -> Self {
         let program = "target/release/p2pci";
         Self { name, program, arguments, variable: None, limit: DEMO_LIMIT, live: false }
@@ -71,7 +76,9 @@ fn plan(texts: Option<&Path>) -> Vec<Step> {
         tests,
         doc,
         Step::cargo("release build", "build --release --package p2pci"),
-        Step::cargo("worlds", "run --quiet --release --package sim -- --worlds 1000"),
+        // Built by the tests. A second build with optimisation would take longer than it saves.
+        Step::program("worlds", "target/debug/sim", "--worlds 1000"),
+        Step::program("swarms", "target/debug/sim", "--plans --worlds 250"),
         Step::cargo("fuzz", &fuzz::step()),
         Step::cargo("instructions", "run --quiet --package xtask -- bench instructions"),
         Step::cargo("crowd", "run --quiet --package xtask -- flood crowd"),
@@ -239,7 +246,8 @@ mod tests {
             "cargo test --workspace",
             "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
             "cargo build --release --package p2pci",
-            "cargo run --quiet --release --package sim -- --worlds 1000",
+            "target/debug/sim --worlds 1000",
+            "target/debug/sim --plans --worlds 250",
             "cargo run --release --quiet --package proto --features fuzz --example fuzz -- fuzz/corpus --runs 20000000",
             "cargo run --quiet --package xtask -- bench instructions",
             "cargo run --quiet --package xtask -- flood crowd",

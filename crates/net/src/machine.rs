@@ -36,6 +36,9 @@ pub trait Machine: Send + Sync {
     /// The names in the folder are durable now.
     fn folder_synced(&self, folder: BorrowedFd<'_>);
 
+    /// When the file was last changed, in nanoseconds.
+    fn change_time(&self, file: BorrowedFd<'_>) -> i128;
+
     /// Which run of the machine this is: another one after each loss of power.
     fn run(&self) -> [u8; 16];
 }

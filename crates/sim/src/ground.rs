@@ -3,7 +3,8 @@
 //!
 //! The program, the standard library and the runtime ask the C library for the time, for random numbers, and to wait. The three
 //! functions by which they do are defined here again, and the linker takes these: so nothing above needs to know that it is
-//! simulated, and no clock is forgotten. Before [`begin`] they do what the system does.
+//! simulated, and no clock is forgotten. Before [`begin`], and when what it gave
+//! is gone, they do what the system does.
 //!
 //! One process simulates one world, on one thread.
 #![allow(
@@ -37,13 +38,25 @@ thread_local! {
     static IS_IDLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
+/// While it is there the process is simulated.
+#[derive(Debug)]
+pub struct Ground(());
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        IS_SIMULATED.store(false, Ordering::Relaxed);
+    }
+}
+
 /// From now on this process is simulated.
-pub fn begin(seed: u64) {
+#[must_use]
+pub fn begin(seed: u64) -> Ground {
     DICE.store(seed, Ordering::Relaxed);
     NOW.store(BEGINNING, Ordering::Relaxed);
     IS_SIMULATED.store(true, Ordering::Relaxed);
     // Its own seed is made of what differs from process to process.
     fastrand::seed(seed);
+    Ground(())
 }
 
 /// Since the world began.

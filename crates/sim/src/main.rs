@@ -3,7 +3,8 @@
 mod asked;
 mod worlds;
 
-use std::io::stdout;
+use std::io::{Write as _, stderr, stdout};
+use std::process::ExitCode;
 
 use sim::swarm::judge::judge;
 use sim::swarm::scenario::{MBIT_80, Scenario};
@@ -13,7 +14,18 @@ use self::asked::{Asked, What};
 /// Swarms that are shown.
 const SWARMS: u64 = 5;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match simulate() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where nobody hears it the exit code says it.
+            let _ = writeln!(stderr(), "sim: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn simulate() -> anyhow::Result<()> {
     let mut out = stdout().lock();
     let asked = asked::read(std::env::args().skip(1))?;
     match asked.what {

@@ -17,6 +17,6 @@ mod ends;
 mod host;
 pub mod judge;
 mod machine;
-mod network;
+pub mod network;
 pub mod scenario;
 pub mod world;

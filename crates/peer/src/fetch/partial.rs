@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -299,6 +300,9 @@ pub(super) fn hash_of(file: &File) -> io::Result<Digest> {
 }
 
 fn change_time(file: &File) -> io::Result<ChangeTime> {
+    if let Some(machine) = machine::current() {
+        return Ok(ChangeTime(machine.change_time(file.as_fd())));
+    }
     let metadata = file.metadata()?;
     Ok(ChangeTime(i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec())))
 }

@@ -5,7 +5,7 @@
 //! file systems in use, which keep the order of changes to names.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -23,6 +23,12 @@ type Inode = u64;
 /// Files by name: which one it is, and what is in it.
 pub(super) type Files = BTreeMap<String, (Inode, Vec<u8>)>;
 
+/// When a file was last changed, in nanoseconds.
+type Changed = i128;
+
+/// What a loss of power leaves of a file: its bytes, and the time of its last change, which may be from before or after they were.
+pub(super) type Remains = (Vec<u8>, Changed);
+
 /// A machine's folder.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -30,12 +36,15 @@ pub(super) struct Disk {
     /// What the names of the folder mean.
     names: BTreeMap<String, Inode>,
     contents: BTreeMap<Inode, Arc<[u8]>>,
+    /// Files that a loss of power has left: since when they lie there, and what their last change is said to be.
+    remains: BTreeMap<Inode, (Changed, Changed)>,
 }
 
 impl Disk {
     /// Takes a folder as it is for durable.
     pub(super) fn new(folder: PathBuf) -> io::Result<Self> {
-        let mut disk = Self { folder, names: BTreeMap::new(), contents: BTreeMap::new() };
+        let (names, contents, remains) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut disk = Self { folder, names, contents, remains };
         disk.settle()?;
         Ok(disk)
     }
@@ -74,7 +83,7 @@ impl Disk {
     }
 
     /// What would be left if the power failed now.
-    pub(super) fn left(&self, rng: &mut Rng) -> io::Result<BTreeMap<String, Vec<u8>>> {
+    pub(super) fn left(&self, rng: &mut Rng) -> io::Result<BTreeMap<String, Remains>> {
         let now = names(&self.folder)?;
         let mut left = BTreeMap::new();
         for name in self.names.keys().chain(now.keys()) {
@@ -86,25 +95,43 @@ impl Disk {
         }
         let mut current = BTreeMap::new();
         for (name, inode) in &now {
-            current.insert(*inode, fs::read(self.folder.join(name))?);
+            let path = self.folder.join(name);
+            current.insert(*inode, (fs::read(&path)?, self.changed(&fs::metadata(&path)?)));
         }
         let torn = left.into_iter().map(|(name, inode)| {
             let durable = self.contents.get(&inode).map_or(&[][..], |bytes| bytes);
-            let changed = current.get(&inode).map_or(durable, Vec::as_slice);
-            (name, torn(durable, changed, rng))
+            let (changed, time) = current.get(&inode).map_or((durable, 0), |(bytes, time)| (bytes, *time));
+            (name, (torn(durable, changed, rng), time))
         });
         Ok(torn.collect())
     }
 
     /// Replaces everything in the folder; all of it is durable.
-    pub(super) fn replace(&mut self, files: BTreeMap<String, Vec<u8>>) -> io::Result<()> {
+    pub(super) fn replace(&mut self, files: BTreeMap<String, Remains>) -> io::Result<()> {
         for name in names(&self.folder)?.keys() {
             fs::remove_file(self.folder.join(name))?;
         }
-        for (name, bytes) in files {
-            fs::write(self.folder.join(name), bytes)?;
+        self.remains.clear();
+        for (name, (bytes, said)) in files {
+            let path = self.folder.join(name);
+            fs::write(&path, bytes)?;
+            let metadata = fs::metadata(&path)?;
+            self.remains.insert(metadata.ino(), (change_time(&metadata), said));
         }
         self.settle()
+    }
+
+    /// When a file was last changed, as it says itself.
+    pub(super) fn change_time(&self, file: BorrowedFd<'_>) -> io::Result<Changed> {
+        Ok(self.changed(&File::from(file.try_clone_to_owned()?).metadata()?))
+    }
+
+    fn changed(&self, metadata: &Metadata) -> Changed {
+        let real = change_time(metadata);
+        match self.remains.get(&metadata.ino()) {
+            Some((since, said)) if *since == real => *said,
+            _ => real,
+        }
     }
 
     /// Every file as it is, durable or not.
@@ -142,6 +169,10 @@ impl Disk {
     }
 }
 
+fn change_time(metadata: &Metadata) -> Changed {
+    Changed::from(metadata.ctime()) * 1_000_000_000 + Changed::from(metadata.ctime_nsec())
+}
+
 /// Some pages of the one and some of the other.
 fn torn(durable: &[u8], changed: &[u8], rng: &mut Rng) -> Vec<u8> {
     // Often everything was written, or nothing.
@@ -173,17 +204,21 @@ mod tests {
 
     use super::*;
 
+    fn open(path: PathBuf) -> File {
+        File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap()
+    }
+
     #[test]
     fn what_was_synced_survives_and_the_rest_may() {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("old"), b"old").unwrap();
         let mut disk = Disk::new(place.path().to_owned()).unwrap();
-        let file = File::create(place.path().join("new")).unwrap();
+        let file = open(place.path().join("new"));
         file.write_all_at(&[1; 3 * PAGE], 0).unwrap();
         disk.synced(file.as_fd()).unwrap();
         disk.folder_synced(File::open(place.path()).unwrap().as_fd()).unwrap();
         fs::rename(place.path().join("old"), place.path().join("renamed")).unwrap();
-        let mut fail = |disk: &mut Disk, seed| {
+        let fail = |disk: &mut Disk, seed| {
             let left = disk.left(&mut Rng::with_seed(seed)).unwrap();
             disk.replace(left).unwrap();
         };
@@ -192,7 +227,7 @@ mod tests {
         // Contents that no sync covered can be anything between nothing and all.
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..50 {
-            let file = File::create(place.path().join("torn")).unwrap();
+            let file = open(place.path().join("torn"));
             file.write_all_at(&[2; 2 * PAGE], 0).unwrap();
             fail(&mut disk, seed);
             let left = fs::read(place.path().join("torn")).ok();

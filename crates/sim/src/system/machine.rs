@@ -11,7 +11,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use net::machine::{Connecting, Inlet, Machine};
 
-use super::disk::{Disk, Files};
+use super::disk::{Disk, Files, Remains};
 use super::ends;
 use super::network::{HostId, Network};
 
@@ -48,7 +48,7 @@ pub(super) enum End {
 #[derive(Debug)]
 enum Left {
     AfterKill(Files),
-    AfterPowerLoss(BTreeMap<String, Vec<u8>>),
+    AfterPowerLoss(BTreeMap<String, Remains>),
 }
 
 impl OwnMachine {
@@ -155,6 +155,10 @@ impl Machine for OwnMachine {
         if self.lasts(&mut state) {
             state.disk.folder_synced(folder).expect("a folder that is synced can be read");
         }
+    }
+
+    fn change_time(&self, file: BorrowedFd<'_>) -> i128 {
+        self.state().disk.change_time(file).expect("an open file has a time of its last change")
     }
 
     fn run(&self) -> [u8; 16] {

@@ -18,7 +18,7 @@ use net::limits::{PRESENCE, USER_TIMEOUT};
 use crate::ground;
 
 /// The number of a machine.
-pub(super) type HostId = usize;
+pub type HostId = usize;
 
 /// Bytes of one direction that are written and not read.
 const WINDOW: usize = 256 * 1024;

@@ -78,12 +78,13 @@ struct World<'a> {
     happened: u32,
 }
 
-/// Lets a world run until all is done, or must be. Its files are made below a folder. Once in a process.
+/// Lets a world run until all is done, or must be. Its files are made below a folder. One at a time in a process; its trace is the same again only as the
+/// first one there.
 ///
 /// # Errors
 /// What the real disk says.
 pub fn run(scenario: &Scenario, folder: &Path) -> io::Result<Report> {
-    ground::begin(scenario.seed);
+    let _ground = ground::begin(scenario.seed);
     let mut world = World::new(scenario, folder)?;
     while !world.is_over()? {
         world.go_on()?;
