@@ -33,8 +33,8 @@ fn simulate() -> anyhow::Result<()> {
         What::World(seed) => worlds::play(seed, &mut out),
         What::Plans => play_swarms(&asked, &mut out),
         What::Shown => {
-            let seeds = asked.first..asked.first.saturating_add(asked.worlds.min(SWARMS));
-            seeds.map(|seed| show_swarm(&Scenario::swarm(8, 64, seed), &mut out)).collect()
+            let mut seeds = asked.first..asked.first.saturating_add(asked.worlds.min(SWARMS));
+            seeds.try_for_each(|seed| show_swarm(&Scenario::swarm(8, 64, seed), &mut out))
         }
     }
 }
