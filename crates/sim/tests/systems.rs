@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 const WORLDS: &str = "24";
 
 fn sim(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sim")).args(words).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_sim")).args(words).output().expect("it starts")
 }
 
 fn said(output: &Output) -> String {

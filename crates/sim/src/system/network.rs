@@ -390,17 +390,28 @@ impl State {
         let (source, host) = (end.address, end.host);
         let resets = end.aborts || !end.unread.is_empty();
         let says_it = !end.has_shut && end.broken.is_none();
+        let has_timed_out = end.broken == Some(ErrorKind::TimedOut);
         let other = connection.ends[1 - side].host;
         if side == 0 {
             let quietly = self.cut_until(host, other).is_some();
             self.gone.insert(source, Gone { at: ground::now(), quietly });
         }
         match (resets, says_it) {
+            _ if has_timed_out => self.is_told_when_it_asks(id, 1 - side),
             (true, _) => self.reset_other(id, side),
             (false, true) => self.send(id, side, 0, What::Over),
             (false, false) => {}
         }
         self.forget_if_over(id);
+    }
+
+    /// The other end has been given up in silence. Its machine says so when this end's system asks whether somebody is there.
+    fn is_told_when_it_asks(&mut self, id: u64, side: usize) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let (asker, asked) = (&connection.ends[side], &connection.ends[1 - side]);
+        let from = self.cut_until(asker.host, asked.host).unwrap_or_default().max(ground::now());
+        let at = from + asker.presence.mul_f64(self.rng.f64());
+        self.after(at, Event { connection: id, side, what: What::Breaks(ErrorKind::ConnectionReset) });
     }
 
     fn forget_if_over(&mut self, id: u64) {
