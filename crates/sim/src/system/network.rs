@@ -449,6 +449,11 @@ impl State {
         let at = at.max(before);
         let given_up = now + USER_TIMEOUT;
         if !self.hosts[receiver].is_on || at > given_up {
+            if self.hosts[receiver].is_on
+                && self.connections.get(&id).is_some_and(|one| one.ends[from_side].is_gone)
+            {
+                return self.is_told_when_it_asks(id, 1 - from_side);
+            }
             let broken = What::Breaks(ErrorKind::TimedOut);
             return self.after(given_up, Event { connection: id, side: from_side, what: broken });
         }
