@@ -23,6 +23,10 @@ const BEAT: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(12);
 /// Looks that are further apart say nothing about what was between them.
 const BLIND: Duration = Duration::from_secs(3);
+/// How long a replica may take to say that it has heard whose the engine is: less than an answer may take.
+const HEARD_MS: u32 = 500;
+/// How often a node asks that before it goes on without: about ten seconds.
+const DOUBTS: u32 = 10;
 /// Longest description of a node that is read, in bytes.
 const ABOUT_MAX: usize = 128;
 
@@ -34,6 +38,8 @@ struct Lease {
     node: Node,
     beats: u64,
     watched: Watched,
+    /// How often no replica had heard in time whose the engine is.
+    doubts: u32,
 }
 
 /// How long each of the others has been silent.
@@ -73,7 +79,7 @@ fn new_node() -> Node {
 
 /// Says that this node is there, for as long as it runs.
 pub(super) async fn keep(inner: Arc<Inner>) {
-    let mut lease = Lease { node: new_node(), beats: 0, watched: Watched::default() };
+    let mut lease = Lease { node: new_node(), beats: 0, watched: Watched::default(), doubts: 0 };
     loop {
         if let Err(error) = lease.beat(&inner).await {
             inner.health.is_troubled(error.to_string());
@@ -91,6 +97,9 @@ impl Lease {
                 inner.writing.send_replace(None);
             }
         })?;
+        if inner.health.cluster().is_none() {
+            self.is_kept(inner).await?;
+        }
         let about =
             about_in_words(&About { machine: inner.settings.machine, advertised: inner.settings.advertised });
         let args: [&[u8]; 3] = [self.node.as_bytes(), &self.beats.to_string().into_bytes(), about.as_bytes()];
@@ -120,6 +129,24 @@ impl Lease {
         Ok(())
     }
 
+    /// Whose the engine is must be known to a replica before it is relied on, or else the loss of one master leaves nodes that believe
+    /// in two clusters. An engine without replicas is believed at once, one whose replicas hang after a while.
+    async fn is_kept(&mut self, inner: &Inner) -> Result<(), EngineError> {
+        let slot = slot_of(META);
+        // Also the last word before the waiting, on the same connection: what was there by then is what is waited for.
+        let Value::Array(role) = inner.engine.ask(slot, &redis::cmd("ROLE")).await? else { return Ok(()) };
+        if !matches!(role.get(2), Some(Value::Array(replicas)) if !replicas.is_empty()) {
+            return Ok(());
+        }
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(1).arg(HEARD_MS);
+        if matches!(inner.engine.ask(slot, &wait).await?, Value::Int(1..)) || self.doubts >= DOUBTS {
+            return Ok(());
+        }
+        self.doubts += 1;
+        Err(EngineError::Away("no replica has heard yet which cluster this is".to_owned()))
+    }
+
     fn take_in(&self, inner: &Inner, said: &BTreeMap<Node, String>) {
         let read = |(node, word): (&Node, &String)| {
             let (_, about) = word.split_once('|')?;
@@ -142,7 +169,7 @@ impl Lease {
 
     /// The others took us for gone: everything that we have said was forgotten, and is said again under another name.
     fn begin_anew(&mut self, inner: &Inner) {
-        *self = Self { node: new_node(), beats: 0, watched: Watched::default() };
+        *self = Self { node: new_node(), beats: 0, watched: Watched::default(), doubts: 0 };
         inner.writing.send_replace(None);
         inner.buckets().for_each(|bucket| inner.told(bucket).clear());
         inner.tell_again(|_| true);

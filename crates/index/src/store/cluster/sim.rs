@@ -24,8 +24,6 @@ use crate::store::{MemoryStore, Op, Peer, Quotas, Range, Store};
 /// Buckets in use: all work alike, and each costs time.
 const PARTS: usize = 3;
 const NODES: usize = 3;
-/// Until the engine is claimed, and its replicas know.
-const SETTLED: Duration = Duration::from_secs(3);
 /// Things that happen while there is trouble.
 const STEPS: usize = 70;
 /// Within which time all is well again after the last trouble: a lease, and looks at what nobody knows.
@@ -226,10 +224,6 @@ fn play(seed: u64) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
         let mut play = Play::new();
-        // A claim of the engine that is lost with its master leaves nodes that believe in two clusters: decision 0015.
-        locked(&play.world).is_healed = true;
-        sleep(SETTLED).await;
-        locked(&play.world).is_healed = false;
         for _ in 0..STEPS {
             play.step().await;
         }

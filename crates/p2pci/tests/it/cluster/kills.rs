@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BOUND, listed, node, once, wait_listed};
+use rustix::process::Signal;
+
+use super::{BOUND, listed, node, once, wait_listed, wait_ready};
 use crate::places::tree;
-use crate::world::{Engine, Index, Raw, Sharer, wait_for};
+use crate::world::{Engine, Index, Raw, Sharer, http_get, wait_for};
 
 #[test]
 fn threat_c2_the_records_of_a_killed_node_are_gone_and_its_peers_come_back_elsewhere() {
@@ -83,4 +85,28 @@ fn threat_c1_what_a_killed_master_forgets_is_told_again() {
     add(&mut here, 20_000..20_100);
     wait_for(Duration::from_secs(20), "what is said now", || (all(&other) == 4099).then_some(()));
     println!("a hundred more within {:?}", began.elapsed());
+}
+
+/// The worst moment: the engine has just been claimed, and its replica has not heard of it.
+#[test]
+fn threat_c1_a_claim_is_not_relied_on_before_a_replica_has_it() {
+    let Some(mut engine) = Engine::start("threat_c1_a_claim_is_not_relied_on_before_a_replica_has_it", 1)
+    else {
+        return;
+    };
+    // The master of the claim, and its replica that hangs.
+    let claimed_at = engine.master_of("pci:{meta}");
+    let replica = engine.replicas_of(claimed_at).next().unwrap();
+    engine.signal(replica, Signal::STOP);
+    let one = Index::with(&["--store", &engine.url()]);
+    let why = || String::from_utf8_lossy(&http_get(one.port(), "/readyz").body).into_owned();
+    wait_for(BOUND, "the node to doubt", || why().contains("no replica has heard").then_some(()));
+    assert!(engine.ask(claimed_at, "HGET pci:{meta} cluster").starts_with("$16"), "it is claimed");
+    engine.signal(replica, Signal::CONT);
+    wait_ready(&one);
+    engine.kill(claimed_at);
+    let other = node(&engine);
+    let (_outer, root) = tree("live", &[("a", "a")]);
+    let _sharer = Sharer::start(&root, &other.address());
+    wait_listed(&one, BOUND, &once(&["live/a"]));
 }

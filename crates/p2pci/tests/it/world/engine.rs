@@ -1,4 +1,5 @@
-//! A Redis Cluster on loopback, made of Debian's redis-server: for one test, and gone with it.
+//! A Redis Cluster on loopback, made of Debian's redis-server or of what `P2PCI_ENGINE` names (a valkey-server, say): for one test,
+//! and gone with it.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -56,8 +57,10 @@ impl Engine {
     }
 
     fn made(test: &str, masters: usize, replicas: usize, tls: Option<&EngineTls>) -> Option<Self> {
-        if !on_path("redis-server") {
-            skip(test, "there is no redis-server");
+        let program = program();
+        // The system finds it, or it is a file with a path.
+        if !on_path(&program) {
+            skip(test, &format!("there is no {program}"));
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -139,11 +142,22 @@ impl Engine {
         self.nodes.iter().take(self.masters).map(size).sum()
     }
 
-    /// Which node, if it is one of the first, has a key.
+    /// Which of the first nodes is the master of a key's slot, whether the key is there or not.
     pub(crate) fn master_of(&self, key: &str) -> usize {
         let answer = |node: &Node| node.ask(&format!("EXISTS {key}"));
         let has = |node: &Node| answer(node).is_some_and(|answer| answer.starts_with(':'));
         self.nodes.iter().take(self.masters).position(has).expect("a master")
+    }
+
+    /// The places of a master's replicas, as they were at the start.
+    pub(crate) fn replicas_of(&self, master: usize) -> impl Iterator<Item = usize> + use<> {
+        let masters = self.masters;
+        (masters..self.nodes.len()).filter(move |at| at % masters == master)
+    }
+
+    /// Stops one where it is, or lets it go on.
+    pub(crate) fn signal(&self, node: usize, signal: Signal) {
+        kill_process(Pid::from_child(&self.nodes[node].child), signal).unwrap();
     }
 
     /// Kills one as `kill -9` does.
@@ -153,9 +167,7 @@ impl Engine {
 
     /// Stops all of them where they are, or lets them go on.
     pub(crate) fn signal_all(&self, signal: Signal) {
-        for node in &self.nodes {
-            kill_process(Pid::from_child(&node.child), signal).unwrap();
-        }
+        (0..self.nodes.len()).for_each(|node| self.signal(node, signal));
     }
 }
 
@@ -163,7 +175,7 @@ impl Node {
     fn start(folder: &Path, tls: Option<&EngineTls>) -> Self {
         loop {
             let (port, bus) = (free_port(), free_port());
-            let mut command = Command::new("redis-server");
+            let mut command = Command::new(program());
             command.args(["--port", &port.to_string(), "--cluster-port", &bus.to_string()]);
             command.args([
                 "--bind",
@@ -185,7 +197,7 @@ impl Node {
                 port
             });
             command.arg("--dir").arg(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            let child = command.spawn().expect("redis-server starts");
+            let child = command.spawn().expect("an engine starts");
             let mut node = Self { child, port, bus, tls: secure };
             // Another program may have taken a port meanwhile.
             let answers = wait_for(PATIENCE, "an engine to answer or to end", || {
@@ -220,6 +232,10 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn program() -> String {
+    std::env::var("P2PCI_ENGINE").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
 fn free_port() -> u16 {

@@ -183,6 +183,13 @@ impl World {
 
     fn run(&mut self, at: u16, words: &[Bytes]) -> Value {
         let shard = &mut self.shards[usize::from(at)];
+        if words[0] == b"WAIT" {
+            let is_heard = self.is_healed || fastrand::u32(0..4) > 0;
+            if is_heard {
+                shard.behind.drain(..).for_each(|words| drop(shard.replica.run(&words)));
+            }
+            return Value::Int(i64::from(is_heard));
+        }
         let (answer, told) = shard.live.run(words);
         shard.behind.push_back(words.to_vec());
         let lag = if self.is_healed { 0 } else { fastrand::usize(0..8) };
@@ -218,6 +225,9 @@ impl Data {
             b"HSETNX" => {
                 self.hashes.entry(key).or_default().entry(word(2)).or_insert(word(3));
                 Value::Int(1)
+            }
+            b"ROLE" => {
+                Value::Array(vec![bulk("master".to_owned()), Value::Int(0), Value::Array(vec![Value::Nil])])
             }
             b"EXISTS" => Value::Int(i64::from(self.hashes.contains_key(&key))),
             b"HLEN" => Value::Int(self.len(&key)),
