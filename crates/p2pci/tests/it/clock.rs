@@ -16,17 +16,19 @@ use crate::world::{
 };
 
 const HOUR: i64 = 3600;
-const YEAR: i64 = 365 * 24 * HOUR;
+pub(crate) const YEAR: i64 = 365 * 24 * HOUR;
 
 /// A clock that can be set, for programs that are started with it.
-struct Clock {
+#[derive(Debug)]
+pub(crate) struct Clock {
     _folder: TempDir,
     library: PathBuf,
     file: PathBuf,
 }
 
 impl Clock {
-    fn new(test: &str) -> Option<Self> {
+    /// The system's, until it is set; where there is no compiler, counts `test` as skipped.
+    pub(crate) fn new(test: &str) -> Option<Self> {
         if !on_path("cc") {
             skip(test, "no C compiler here");
             return None;
@@ -42,13 +44,14 @@ impl Clock {
         Some(Self { _folder: folder, library, file })
     }
 
-    fn on(&self, mut command: Command) -> Command {
+    /// The command with this clock.
+    pub(crate) fn on(&self, mut command: Command) -> Command {
         command.env("LD_PRELOAD", &self.library).env("P2PCI_TEST_CLOCK", &self.file);
         command
     }
 
     /// Sets it so many seconds before or after the system's.
-    fn set(&self, ahead: i64) {
+    pub(crate) fn set(&self, ahead: i64) {
         let file = fs::OpenOptions::new().write(true).open(&self.file).unwrap();
         file.write_all_at(&ahead.to_ne_bytes(), 0).unwrap();
     }

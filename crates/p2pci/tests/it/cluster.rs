@@ -1,10 +1,12 @@
 //! Nodes of one cluster on a real engine: six processes of redis-server, or three where none of them is killed.
 
+mod clocks;
 mod contract;
 mod faults;
 mod kills;
 mod secure;
 mod shared;
+mod strange;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
