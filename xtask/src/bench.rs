@@ -45,7 +45,7 @@ pub(crate) fn command(asked: &Asked, typed: &[String]) -> anyhow::Result<bool> {
         Asked::Index(index) => rows::command(index),
         Asked::Files(asked) => files::command(asked),
         Asked::Http(http) => http::command(http),
-        Asked::Cluster(asked) => cluster::command(*asked),
+        Asked::Cluster(asked) => cluster::command(asked),
         Asked::Swarm(_) if cfg!(debug_assertions) => run_optimised(typed),
         Asked::Swarm(asked) => swarm::command(asked),
         Asked::Transfer(asked) => transfer::command(asked),

@@ -22,8 +22,9 @@ pub(crate) const USAGE: &str = "\
   bench transfer [PART…] [--size BYTES] [--quick]
                      one large file beside bare loops, nginx and curl; parts: serve shm disk sources memory tls
                      (default: all)
-  bench cluster [--quick]
-                     nodes of one cluster on six processes of redis-server, beside a bare loop of the same script
+  bench cluster [PART…] [--quick]
+                     nodes of one cluster on six processes of redis-server (P2PCI_ENGINE: of another program), beside a bare loop
+                     of the same script; parts: add lookup memory crowd kill away (default: all)
   bench instructions the decoder and the directory in instructions, under callgrind
 ";
 

@@ -2,13 +2,14 @@
 //!
 //! What counts is the ratio to a bare loop that has the engine run the same script with the same records, and to the embedded index.
 
+mod away;
 mod bare;
+mod crowd;
 mod engine;
 mod peers;
+mod stalls;
 
 use std::time::{Duration, Instant};
-
-use anyhow::Context;
 
 use self::bare::Bare;
 use self::engine::Engine;
@@ -31,40 +32,74 @@ const PIPELINED: usize = 16;
 /// Connections that look up.
 const CONNECTIONS: usize = 8;
 
-/// What was typed after `bench cluster`.
+/// A part of it, and its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Add,
+    Lookup,
+    Memory,
+    Crowd,
+    Kill,
+    Away,
+}
+
+const PARTS: [(&str, Part); 6] = [
+    ("add", Part::Add),
+    ("lookup", Part::Lookup),
+    ("memory", Part::Memory),
+    ("crowd", Part::Crowd),
+    ("kill", Part::Kill),
+    ("away", Part::Away),
+];
+
+/// What was typed after `bench cluster`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cluster {
-    /// One short round instead of five: to see that it works.
+    /// All of them, if none was named.
+    parts: Vec<Part>,
+    /// One short round instead of several: to see that it works.
     pub(crate) quick: bool,
 }
 
 impl Cluster {
     pub(crate) fn parse(typed: &[&str]) -> Result<Self, String> {
-        match typed {
-            [] => Ok(Self { quick: false }),
-            ["--quick"] => Ok(Self { quick: true }),
-            [other, ..] => Err(format!("there is no part '{other}'")),
+        let (mut parts, mut quick) = (Vec::new(), false);
+        for word in typed {
+            match PARTS.iter().find(|(name, _)| name == word) {
+                Some((_, part)) => parts.push(*part),
+                None if *word == "--quick" => quick = true,
+                None => return Err(format!("there is no part '{word}'")),
+            }
         }
+        if parts.is_empty() {
+            parts.extend(PARTS.map(|(_, part)| part));
+        }
+        Ok(Self { parts, quick })
     }
 }
 
-/// Measures everything; `false` where there is no engine.
-pub(super) fn command(asked: Cluster) -> anyhow::Result<bool> {
+/// Measures what was asked for; `false` where there is no engine. `P2PCI_ENGINE` names another one than redis-server.
+pub(super) fn command(asked: &Cluster) -> anyhow::Result<bool> {
     let target = repository::metadata(&repository::root())?.target_directory;
-    let Some(redis) = parts::find("redis-server", &target.join("parts")) else {
+    let named = std::env::var_os("P2PCI_ENGINE").map(std::path::PathBuf::from);
+    let Some(redis) = named.or_else(|| parts::find("redis-server", &target.join("parts"))) else {
         println!("not measured: there is no redis-server here");
         return Ok(false);
     };
     let programs = Programs::new(target, Some(redis))?;
-    report::begin(asked.quick);
-    let rounds = if asked.quick { 1 } else { 5 };
-    adding(&programs, rounds)?;
-    looking_up(&programs, rounds, asked.quick)?;
-    for peers_a_name in [1, 10, 100] {
-        memory(&programs, peers_a_name)?;
+    let quick = asked.quick;
+    report::begin(quick);
+    let rounds = if quick { 1 } else { 5 };
+    for part in &asked.parts {
+        match part {
+            Part::Add => adding(&programs, rounds)?,
+            Part::Lookup => looking_up(&programs, rounds, quick)?,
+            Part::Memory => [1, 10, 100].into_iter().try_for_each(|peers| memory(&programs, peers))?,
+            Part::Crowd => crowd::measure(&programs, if quick { 300 } else { 3_000 }, 100)?,
+            Part::Kill => stalls::measure(&programs, if quick { 1 } else { 3 })?,
+            Part::Away => away::measure(&programs, Duration::from_secs(if quick { 10 } else { 60 }))?,
+        }
     }
-    let (peers, each) = if asked.quick { (300, 100) } else { (3_000, 100) };
-    crowd(&programs, peers, each)?;
     Ok(true)
 }
 
@@ -156,65 +191,6 @@ fn memory(programs: &Programs, peers_a_name: u32) -> anyhow::Result<()> {
         unit: "B",
         target: Target::AtMost(studied),
         remark: format!("{RECORDS} files with hashes; the masters' used_memory"),
-    });
-    Ok(())
-}
-
-/// Three nodes with many peers: how soon a record is known elsewhere, and a LIST of everything.
-fn crowd(programs: &Programs, peers: u32, each: u32) -> anyhow::Result<()> {
-    let engine = Engine::start(programs)?;
-    let nodes = [(); 3].map(|()| Node::start(programs, &engine));
-    let nodes: Vec<Node> = nodes.into_iter().collect::<Result<_, _>>()?;
-    let began = Instant::now();
-    let mut held = Vec::new();
-    for peer in 0..peers {
-        let node = nodes.get(peer as usize % nodes.len()).context("three nodes")?;
-        held.push(node.add_folder(peer, each)?);
-    }
-    let all = u64::from(peers * each);
-    nodes.iter().try_for_each(|node| node.wait_records(all))?;
-    let filled = began.elapsed();
-    let mut delays = Vec::new();
-    for number in 0..100 {
-        let (told, asked) = (number % nodes.len(), (number + 1) % nodes.len());
-        delays.push(peers::seen_after(&nodes[told], &nodes[asked], number as u32)?.as_secs_f64() * 1e3);
-    }
-    report::row(&Row {
-        name: format!(
-            "three nodes, {peers} peers, {all} records: a LOOKUP at another node finds a new record after (p99)"
-        ),
-        reached: percentile(&delays, 99.0),
-        unit: "ms",
-        target: Target::AtMost(1000.0),
-        remark: format!(
-            "p50 {} ms; all were everywhere after {:.1} s",
-            figure(median(&delays)),
-            filled.as_secs_f64()
-        ),
-    });
-    let began = Instant::now();
-    let (told, distinct) = nodes[1].list_all()?;
-    report::row(&Row {
-        name: "a LIST of all of them at one node, records told that were told before".into(),
-        reached: (told - distinct) as f64,
-        unit: "",
-        target: Target::AtMost(0.0),
-        remark: format!("{distinct} of {} in {:.1} s", all + 100, began.elapsed().as_secs_f64()),
-    });
-    anyhow::ensure!(distinct as u64 == all + 100, "a node lists {distinct} records");
-    report::row(&Row {
-        name: "commands that kept a master for more than 10 ms, in all of that".into(),
-        reached: engine.slow()? as f64,
-        unit: "",
-        target: Target::AtMost(0.0),
-        remark: "the masters' own slow logs".into(),
-    });
-    report::row(&Row {
-        name: "memory of a node with all of them".into(),
-        reached: nodes[1].server.resident()? as f64 / (1024.0 * 1024.0),
-        unit: "MiB",
-        target: Target::None,
-        remark: "a third of the connections included".into(),
     });
     Ok(())
 }

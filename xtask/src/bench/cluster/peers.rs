@@ -67,7 +67,16 @@ impl Node {
 
     /// Waits until the node knows so many records.
     pub(super) fn wait_records(&self, count: u64) -> anyhow::Result<()> {
-        self.until("all records", || Ok(self.metric("p2pci_records")? >= count as f64))
+        self.until("all records", || Ok(self.metric("p2pci_records")? >= count as f64)).with_context(|| {
+            let figures = ["p2pci_records", "p2pci_cluster_waiting", "p2pci_cluster_left_out"];
+            let said = figures.map(|name| format!("{name} {}", self.metric(name).unwrap_or(f64::NAN)));
+            format!("of {count} records: {}", said.join(", "))
+        })
+    }
+
+    /// Waits until the node knows at most so many.
+    pub(super) fn wait_no_more_than(&self, count: u64) -> anyhow::Result<()> {
+        self.until("records to go", || Ok(self.metric("p2pci_records")? <= count as f64))
     }
 
     /// Different files, from as many connections as that takes.
@@ -106,24 +115,40 @@ impl Node {
 
     /// Everything, page by page: how many records were told, and how many different ones.
     pub(super) fn list_all(&self) -> anyhow::Result<(usize, usize)> {
-        let mut peer = Peer::connect(self)?;
-        let (mut cursor, mut told, mut seen) = (None, 0, HashSet::new());
-        loop {
-            let after = cursor.map(|cursor| format!("Cursor: {cursor}\r\n")).unwrap_or_default();
-            write!(peer.out, "LIST ALL P2P-CI/1.1\r\n{after}\r\n")?;
-            let answer = peer.answer()?;
-            for line in answer.body.lines() {
-                told += 1;
-                let name = line.split('"').nth(3).context("no name")?;
-                let port = line.split("\"port\":").nth(1).context("no port")?;
-                seen.insert((name.to_owned(), port.split(',').next().unwrap_or_default().to_owned()));
-            }
-            cursor = answer.cursor;
-            if cursor.is_none() {
-                return Ok((told, seen.len()));
-            }
-        }
+        let mut seen = HashSet::new();
+        let told = Peer::connect(self)?.list("", |file| {
+            seen.insert((file.name.to_owned(), file.port));
+        })?;
+        Ok((told, seen.len()))
     }
+
+    /// The names of everything, sorted, with those that are there more than once.
+    pub(super) fn names(&self) -> anyhow::Result<Vec<String>> {
+        let mut names = Vec::new();
+        Peer::connect(self)?.list("", |file| names.push(file.name.to_owned()))?;
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+/// A line of a LIST.
+pub(super) struct Listed<'a> {
+    pub(super) name: &'a str,
+    pub(super) size: u32,
+    port: u16,
+}
+
+impl<'a> Listed<'a> {
+    fn parse(line: &'a str) -> anyhow::Result<Self> {
+        let name = line.split('"').nth(3).context("no name")?;
+        Ok(Self { name, size: number(line, "\"size\":")?, port: number(line, "\"port\":")? })
+    }
+}
+
+fn number<N: std::str::FromStr>(line: &str, label: &str) -> anyhow::Result<N> {
+    let rest = line.split_once(label).map(|(_, rest)| rest);
+    let digits = rest.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    digits.and_then(|digits| digits.parse().ok()).with_context(|| format!("no {label} in {line}"))
 }
 
 /// How long after an ADD at one node a LOOKUP at another one finds it.
@@ -156,7 +181,7 @@ struct Answer {
 }
 
 impl Peer {
-    fn connect(node: &Node) -> anyhow::Result<Self> {
+    pub(super) fn connect(node: &Node) -> anyhow::Result<Self> {
         let out = TcpStream::connect(node.server.address)?;
         out.set_nodelay(true)?;
         out.set_read_timeout(Some(PATIENCE))?;
@@ -165,7 +190,7 @@ impl Peer {
     }
 
     /// Sends files with hashes; the answers are still to come.
-    fn add(&mut self, files: impl IntoIterator<Item = (String, u32)>) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, files: impl IntoIterator<Item = (String, u32)>) -> anyhow::Result<()> {
         let (mut body, mut lines) = (String::new(), 0);
         for (name, number) in files {
             writeln!(body, r#"{{"name":"{name}","size":{number},"modified":0,"hash":"{number:064x}"}}"#)?;
@@ -189,12 +214,36 @@ impl Peer {
         Ok(())
     }
 
-    fn answered(&mut self) -> anyhow::Result<()> {
+    /// Reads the answers to what was added.
+    ///
+    /// # Errors
+    /// Also when something was refused.
+    pub(super) fn answered(&mut self) -> anyhow::Result<()> {
         for _ in 0..std::mem::take(&mut self.awaited) {
             let answer = self.answer()?;
             ensure!(answer.status == 200 && answer.body.contains("\"refused_in_all\":0"), "{}", answer.body);
         }
         Ok(())
+    }
+
+    /// Everything whose name begins so, page by page; says how many lines there were.
+    pub(super) fn list(&mut self, prefix: &str, mut each: impl FnMut(Listed<'_>)) -> anyhow::Result<usize> {
+        let only = if prefix.is_empty() { String::new() } else { format!("Prefix: {prefix}\r\n") };
+        let (mut cursor, mut told): (Option<String>, usize) = (None, 0);
+        loop {
+            let after = cursor.map(|cursor| format!("Cursor: {cursor}\r\n")).unwrap_or_default();
+            write!(self.out, "LIST ALL P2P-CI/1.1\r\n{only}{after}Limit: 1000\r\n\r\n")?;
+            let answer = self.answer()?;
+            ensure!(answer.status == 200, "LIST: {}", answer.status);
+            for line in answer.body.lines() {
+                told += 1;
+                each(Listed::parse(line)?);
+            }
+            cursor = answer.cursor;
+            if cursor.is_none() {
+                return Ok(told);
+            }
+        }
     }
 
     fn answer(&mut self) -> anyhow::Result<Answer> {
