@@ -19,7 +19,7 @@ use redis::{
     AsyncConnectionConfig, Cmd, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo,
     RedisError, ServerErrorKind, Value,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -34,6 +34,9 @@ const HANDSHAKE: Duration = Duration::from_millis(700);
 const REFRESH_PAUSE: Duration = Duration::from_millis(100);
 /// A node that could not be connected to is not tried again before this time is over.
 const CONNECT_PAUSE: Duration = Duration::from_millis(250);
+/// Batches that are on their way to one master at a time: enough to keep it busy over a network. What comes meanwhile gathers, so the more there is to tell,
+/// the larger the batches are.
+const LANES: usize = 4;
 /// Messages that wait to be taken in; what is beyond is lost, and found missing.
 const PUSHES_WAITING: usize = 64 * 1024;
 
@@ -74,6 +77,8 @@ pub(super) struct Engine {
     refreshed: tokio::sync::Mutex<Option<Instant>>,
     pushes: mpsc::Sender<Push>,
     next_connection: AtomicU64,
+    /// For batches, of each master.
+    lanes: Mutex<HashMap<Place, Arc<Semaphore>>>,
     /// What answers instead in simulations.
     #[cfg(test)]
     pub(super) model: Option<super::sim::model::Link>,
@@ -117,6 +122,7 @@ impl Engine {
             refreshed,
             pushes,
             next_connection: AtomicU64::new(1),
+            lanes: Mutex::default(),
             #[cfg(test)]
             model: None,
         };
@@ -174,6 +180,13 @@ impl Engine {
             }
             answer => answer,
         }
+    }
+
+    /// What a batch for the master of a slot takes a place of; `None` as long as nobody knows who that is.
+    pub(super) fn lanes(&self, slot: u16) -> Option<Arc<Semaphore>> {
+        let place = self.known_master(slot)?;
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(lanes.entry(place).or_insert_with(|| Arc::new(Semaphore::new(LANES)))))
     }
 
     /// Begins to be told what happens on a channel. Gives the number of the connection that tells it.

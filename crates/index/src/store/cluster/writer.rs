@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use redis::Value;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::buckets::{Bucket, channel, owners, records, sequence};
 use super::catalogue::Node;
@@ -19,6 +19,8 @@ use super::{Inner, place, slot};
 pub(super) const BATCH: usize = 64;
 /// How long a change waits for others.
 const GATHER: Duration = Duration::from_millis(2);
+/// How long a batch waits for its turn at most: a master that does not answer holds up its buckets no longer than it would alone.
+const TURN: Duration = Duration::from_millis(100);
 /// Pause after a failure, doubled up to the second one.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 
@@ -42,9 +44,16 @@ pub(super) async fn write(inner: Arc<Inner>, bucket: Bucket) {
             sleep(GATHER).await;
         }
         let Some(node) = may_write(&inner).await else { return };
+        let lanes = inner.engine.lanes(slot(bucket));
+        let turn = match &lanes {
+            Some(lanes) => timeout(TURN, lanes.acquire()).await.ok(),
+            None => None,
+        };
         let names = inner.outbox.take(bucket, BATCH);
         number += 1;
-        match tell(&inner, bucket, &node, &names, number).await {
+        let told = tell(&inner, bucket, &node, &names, number).await;
+        drop(turn);
+        match told {
             Ok(()) => pause = PAUSES.0,
             Err(error) => {
                 names.into_iter().for_each(|(session, key)| inner.outbox.note(session, key));

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Whoever takes much memory of this process, or looks how much it takes.
+static MEMORY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test]
 async fn the_silent_and_the_late_are_let_go() {
     let server = serve();
@@ -65,6 +68,7 @@ async fn a_file_that_is_replaced_or_removed_ends_as_it_began() {
 
 #[tokio::test]
 async fn a_stop_lets_the_current_answer_end() {
+    let _alone = MEMORY.lock().await;
     let server = serve();
     let mut client = Client::connect(&server).await;
     let mut idle = Client::connect(&server).await;
@@ -94,6 +98,7 @@ fn resident_bytes() -> usize {
 
 #[tokio::test]
 async fn five_hundred_who_do_not_read_cost_little_and_hold_up_nobody_else() {
+    let _alone = MEMORY.lock().await;
     // Both ends are in this process, and each answer holds its file.
     net::descriptors::raise_open_file_limit();
     let server = serve();
