@@ -134,8 +134,8 @@ fn stretch(
 fn fetch(program: &Path, node: &Node, folder: &Path) -> anyhow::Result<bool> {
     let into = tempfile::tempdir_in(folder)?;
     let mut get = Command::new(program);
-    get.args(["get", "shared/large", "--no-upload", "--quiet", "--server", &node.server.address.to_string()]);
-    get.current_dir(into.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    get.args(["get", "shared/large", "--no-upload", "--server", &node.server.address.to_string()]);
+    get.current_dir(into.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let ended = get.status().context("cannot start p2pci get")?;
     Ok(ended.success() && fs::metadata(into.path().join("large"))?.len() == FILE_BYTES as u64)
 }

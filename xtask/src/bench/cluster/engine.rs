@@ -1,5 +1,6 @@
 //! Six processes of redis-server as a cluster: three masters, a replica each.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -135,13 +136,22 @@ impl Engine {
         self.nodes.iter().try_for_each(|node| Ok(kill_process(Pid::from_child(&node.child), signal)?))
     }
 
-    /// Commands that kept a master for more than 10 ms, which is its own measure of slowness.
-    pub(super) fn slow(&self) -> anyhow::Result<u64> {
-        let count = |node: &Node| {
-            let answer = node.ask("SLOWLOG LEN").context("no answer")?;
-            answer.trim_start_matches(':').trim().parse::<u64>().context("no number")
-        };
-        self.nodes.iter().take(MASTERS).map(count).sum()
+    /// Commands that kept a master for more than 10 ms, which is its own measure of slowness: how many of each.
+    pub(super) fn slow(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let mut slow = BTreeMap::new();
+        for node in self.nodes.iter().take(MASTERS) {
+            let answer = node.ask_bytes("SLOWLOG GET 1000").context("no answer")?;
+            let answer = String::from_utf8_lossy(&answer);
+            // Each entry is a number, a time, how long it took, and the words of the command.
+            let mut lines = answer.lines();
+            while let Some(line) = lines.next() {
+                if line == "*6" {
+                    let name = lines.by_ref().skip(3).find(|line| !line.starts_with(['*', '$']));
+                    *slow.entry(name.unwrap_or_default().to_lowercase()).or_default() += 1;
+                }
+            }
+        }
+        Ok(slow)
     }
 
     /// Bytes that the masters use.

@@ -15,6 +15,8 @@ use super::{PATIENCE, on_path, skip, wait_for};
 /// How long an engine waits for a node before it takes it for gone.
 const NODE_TIMEOUT_MS: &str = "1500";
 const SLOTS: usize = 16384;
+/// Starts of a process, each on other ports.
+const STARTS: usize = 10;
 
 /// A cluster of several processes. Dropping it ends them.
 #[derive(Debug)]
@@ -173,7 +175,7 @@ impl Engine {
 
 impl Node {
     fn start(folder: &Path, tls: Option<&EngineTls>) -> Self {
-        loop {
+        for _ in 0..STARTS {
             let (port, bus) = (free_port(), free_port());
             let mut command = Command::new(program());
             command.args(["--port", &port.to_string(), "--cluster-port", &bus.to_string()]);
@@ -208,6 +210,7 @@ impl Node {
                 return node;
             }
         }
+        panic!("the engine ended {STARTS} times at its start; does it know all flags?")
     }
 
     /// One question on a connection of its own; `None` when there is no answer.
