@@ -70,6 +70,12 @@ impl Offers {
         offer
     }
 
+    /// Whether there is nothing that others could take.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offers.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Whether something is being sent right now.
     #[must_use]
     pub fn are_in_use(&self) -> bool {

@@ -163,6 +163,27 @@ fn who_fetched_serves_on_for_as_long_as_it_was_told() {
 }
 
 #[test]
+fn who_has_it_already_serves_nothing_and_says_so() {
+    let content = noise(7, (2 * BLOCK) as usize);
+    let (_outer, root) = tree("film", &[("reel", &content)]);
+    let index = Index::start();
+    let _seed = Sharer::start(&root, &index.address());
+    index.wait_hashed(1);
+    let folder = empty_folder();
+    fs::write(folder.path().join("reel"), &content).unwrap();
+    let server = index.address();
+    let got = run_in(folder.path(), ["get", "film/reel", "--seed-time", "forever", "--server", &server]);
+    assert_eq!(got.code, Some(0), "{}", got.stderr);
+    assert!(
+        got.stderr.contains("nothing is served") && !got.stderr.contains("until Ctrl+C"),
+        "{}",
+        got.stderr
+    );
+    let got = run_in(folder.path(), ["get", "film/reel", "--server", &server]);
+    assert!(got.code == Some(0) && !got.stderr.contains("served"), "who did not ask for it: {}", got.stderr);
+}
+
+#[test]
 fn seven_bad_sources_of_eight_cost_a_block_each_and_the_file_arrives() {
     let content = noise(6, (12 * BLOCK + 100) as usize);
     let size = content.len() as u64;

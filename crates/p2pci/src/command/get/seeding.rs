@@ -98,6 +98,12 @@ impl Seeding {
     /// Serves what was fetched for as long as that was asked for; `interrupted` ends it at once.
     pub async fn go_on(&self, seed_time: Option<SeedTime>, out: Out, interrupted: impl Future<Output = ()>) {
         let Some(Some(running)) = self.0.get() else { return };
+        if running.offers.is_empty() {
+            if seed_time.is_some() {
+                out.note("p2pci: nothing is served, as nothing had to be fetched; 'p2pci share FILE' serves what is here");
+            }
+            return;
+        }
         let over = async {
             match seed_time {
                 None => running.uploads_end().await,
