@@ -106,9 +106,11 @@ pub(super) fn command(asked: &Cluster) -> anyhow::Result<bool> {
 /// Structured records through one node, and the bare loop, in turn and each with an empty engine.
 fn adding(programs: &Programs, rounds: usize) -> anyhow::Result<()> {
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    let cores: Vec<usize> = (0..std::thread::available_parallelism()?.get()).collect();
     for _ in 0..rounds {
         let engine = Engine::start(programs)?;
-        let node = Node::start(programs, &engine)?;
+        // On all cores, as the bare loop is.
+        let node = Node::start_on(&cores, programs, &engine)?;
         let began = Instant::now();
         let connections = node.add_files(RECORDS, OF_ONE)?;
         node.wait_told()?;

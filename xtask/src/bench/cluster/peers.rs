@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use super::engine::Engine;
+use crate::bench::pin;
 use crate::bench::server::{Kind, Programs, Server};
 
 /// Bound of every wait.
@@ -30,7 +31,13 @@ pub(super) struct Node {
 impl Node {
     /// One that knows what the others have.
     pub(super) fn start(programs: &Programs, engine: &Engine) -> anyhow::Result<Self> {
-        let node = Self { server: Server::start_with(Kind::Index, programs, &["--store", &engine.url()])? };
+        Self::start_on(&[pin::SERVER], programs, engine)
+    }
+
+    /// The same on these cores.
+    pub(super) fn start_on(cores: &[usize], programs: &Programs, engine: &Engine) -> anyhow::Result<Self> {
+        let flags = ["--store", &engine.url()];
+        let node = Self { server: Server::start_on(cores, Kind::Index, programs, &flags)? };
         node.until("the node to be ready", || Ok(node.get("/readyz")?.starts_with("HTTP/1.1 200")))?;
         Ok(node)
     }
