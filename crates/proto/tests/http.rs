@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proto::http::decoder::{Decoded, RequestDecoder};
 use proto::http::range::{RangeSet, Selected};
 use proto::http::refusal::Refusal;
+use proto::http::request::Asker;
 use proto::http::target::Target;
 use proto::limits::{HEAD_BYTES_MAX, HTTP_HEADERS_MAX, LINE_BYTES_MAX, REQUEST_DEADLINE};
 
@@ -174,6 +175,54 @@ fn a_head_has_ten_seconds_from_its_first_byte_and_a_later_one_from_its_turn() {
     assert_eq!(decoder.poll(later + REQUEST_DEADLINE), Decoded::Refused(Refusal::Late));
     decoder.push(MARKER.as_bytes(), later);
     assert_eq!(decoder.poll(later), Decoded::Ended);
+}
+
+/// RFC 9110, sections 15.5.6, 15.5.9, 15.5.15 and 15.6.6; RFC 6585, section 5.
+#[test]
+fn a_refusal_is_told_with_the_status_that_says_what_is_wrong() {
+    let told = |refusal: Refusal| (refusal.status().code(), refusal.status().phrase());
+    let expected = [
+        (Refusal::TargetTooLong, (414, "URI Too Long")),
+        (Refusal::HeaderTooLong, (431, "Request Header Fields Too Large")),
+        (Refusal::HeadTooLong, (431, "Request Header Fields Too Large")),
+        (Refusal::TooManyHeaders, (431, "Request Header Fields Too Large")),
+        (Refusal::Late, (408, "Request Timeout")),
+        (Refusal::Version, (505, "HTTP Version Not Supported")),
+        (Refusal::Method, (405, "Method Not Allowed")),
+        (Refusal::HostTwice, (400, "Bad Request")),
+    ];
+    for (refusal, status) in expected {
+        assert_eq!(told(refusal), status, "{refusal}");
+    }
+}
+
+#[test]
+fn a_page_of_another_site_is_told_from_our_own() {
+    let asker =
+        |headers: &str| match decode([format!("GET / HTTP/1.1\r\nHost: h:80\r\n{headers}\r\n").as_bytes()])
+            .pop()
+        {
+            Some(Decoded::Request(request)) => request.asker,
+            other => panic!("{other:?}"),
+        };
+    for own in [
+        "",
+        "Origin: http://h:80\r\n",
+        "Origin: https://H:80\r\nSec-Fetch-Site: same-origin\r\n",
+        "Sec-Fetch-Site: none\r\n",
+    ] {
+        assert_eq!(asker(own), Asker::Own, "{own}");
+    }
+    for foreign in [
+        "Origin: http://h\r\n",
+        "Origin: null\r\n",
+        "Origin: h:80\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Origin: http://h:80\r\nSec-Fetch-Site: same-site\r\n",
+        "Origin: http://evil.example\r\nSec-Fetch-Site: same-origin\r\n",
+    ] {
+        assert_eq!(asker(foreign), Asker::Foreign, "{foreign}");
+    }
 }
 
 #[test]

@@ -106,6 +106,19 @@ mod tests {
     }
 
     #[test]
+    fn letters_that_do_not_decompose_are_found_as_they_are_typed_without_them() {
+        assert_eq!(
+            words("Œuvre Þingvellir Đorđe Ísafjörður kapı"),
+            ["oeuvre", "thingvellir", "dorde", "isafjordur", "kapi"]
+        );
+        assert_eq!(
+            words("\u{20000}\u{20001}a"),
+            ["\u{20000}", "\u{20001}", "a"],
+            "rare Han are words as well"
+        );
+    }
+
+    #[test]
     fn a_long_word_is_cut() {
         let long = "é".repeat(SEARCH_WORD_CHARS_MAX + 9);
         assert_eq!(words(&long), ["e".repeat(SEARCH_WORD_CHARS_MAX)]);
