@@ -104,3 +104,41 @@ fn what_comes_after_a_refusal_that_closes_is_not_read() {
         assert_eq!(decoder.poll(now), Decoded::Ended, "{bad}");
     }
 }
+
+#[test]
+fn a_decoder_is_idle_when_a_new_one_would_go_on_just_the_same() {
+    let now = Instant::now();
+    let ping: &[u8] = b"PING ALL P2P-CI/1.1\r\n\r\n";
+    let mut decoder = RequestDecoder::new(Reading::Lenient);
+    assert!(decoder.is_idle());
+    // No bytes are none: no time begins with them.
+    decoder.push(b"", now);
+    assert_eq!((said(&decoder.poll(now)).as_str(), decoder.is_idle()), ("pending", true));
+    assert!(matches!(decoder.poll(now + REQUEST_DEADLINE), Decoded::Pending(None)));
+    decoder.push(&ping[..5], now);
+    assert!(!decoder.is_idle(), "a request is begun");
+    decoder.push(&ping[5..], now);
+    assert!(matches!(decoder.poll(now), Decoded::Request(_)));
+    assert!(matches!(decoder.poll(now), Decoded::Pending(None)));
+    assert!(decoder.is_idle(), "it is answered");
+    decoder.push_end_of_file();
+    assert!(!decoder.is_idle(), "a new one would wait for more");
+    let mut refused = RequestDecoder::new(Reading::Lenient);
+    refused.push(b"PING ALL P2P-CI/1.1\r\nno colon\r\n\r\n", now);
+    assert!(matches!(refused.poll(now), Decoded::Refused(_)));
+    assert!(matches!(refused.poll(now), Decoded::Ended));
+    assert!(!refused.is_idle(), "a new one would take what comes after a framing in doubt");
+    refused.push(ping, now);
+    assert!(matches!(refused.poll(now), Decoded::Ended));
+}
+
+#[test]
+fn a_body_that_is_cut_off_by_the_end_is_refused_at_once() {
+    let now = Instant::now();
+    let mut decoder = RequestDecoder::new(Reading::Lenient);
+    decoder.push(&ADD[..ADD.len() - 1], now);
+    assert!(matches!(decoder.poll(now), Decoded::Pending(Some(_))));
+    decoder.push_end_of_file();
+    assert_eq!(said(&decoder.poll(now)), "EndOfFile in V1_1");
+    assert!(matches!(decoder.poll(now), Decoded::Ended));
+}
