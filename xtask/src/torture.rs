@@ -86,7 +86,11 @@ pub(crate) fn command(asked: &Asked) -> anyhow::Result<bool> {
 fn power_fails(scenario: Scenario, world: &World) -> anyhow::Result<bool> {
     let started = Instant::now();
     let (runs, wrong) = power::torture(scenario, world)?;
-    Ok(told(scenario, &format!("the power failed {runs} times"), &wrong, started))
+    let is_ok = told(scenario, &format!("the power failed {runs} times"), &wrong, started);
+    let started = Instant::now();
+    let Some((runs, wrong)) = power::torture_the_next(scenario, world)? else { return Ok(is_ok) };
+    let did = format!("the power failed {runs} times in one that found the folders of a killed one");
+    Ok(told(scenario, &did, &wrong, started) && is_ok)
 }
 
 /// Prints what was wrong, and the sum; whether nothing was.

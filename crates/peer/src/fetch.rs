@@ -13,7 +13,6 @@
 //! * `writer`: verifies blocks and writes them, on a thread of its own.
 //! * `many`: many small files.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +26,7 @@ use proto::value::digest::Digest;
 use proto::value::host::PeerAddr;
 
 use crate::download::Timing;
-use crate::files::{self, Folder};
+use crate::files;
 use crate::gate::Gate;
 use crate::landing::LandingError;
 use crate::limit::RateLimit;
@@ -257,21 +256,13 @@ impl SourceFault {
     }
 }
 
-/// Makes folders for what is to be fetched, and those above them. Their names are durable then, as the files in them will be.
+/// Makes folders for what is to be fetched, and those above them. Their names are durable then, as the files in them will be, whoever made them.
 /// Blocks.
 ///
 /// # Errors
 /// [`FetchError::Disk`] with the folder that cannot be made.
 pub fn make_folders<'a>(folders: impl IntoIterator<Item = &'a Path>) -> Result<(), FetchError> {
-    let mut changed = BTreeSet::new();
-    for folder in folders {
-        changed.extend(files::make_folder(folder).map_err(|source| FetchError::disk(folder, source))?);
-    }
-    let opened =
-        changed.iter().map(|path| Folder::open(path).map_err(|source| FetchError::disk(path, source)));
-    let opened: Vec<Folder> = opened.collect::<Result<_, _>>()?;
-    let first = changed.first().map_or(Path::new("."), PathBuf::as_path);
-    files::sync_folders(opened.iter()).map_err(|source| FetchError::disk(first, source))
+    files::make_folders(folders).map(drop).map_err(|(folder, source)| FetchError::disk(&folder, source))
 }
 
 /// Why a file was not fetched. What was verified so far stays in the part, except where the error says otherwise.

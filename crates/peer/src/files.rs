@@ -3,6 +3,7 @@
 //! Shared files are opened by name within an open folder, never following a symbolic link and never waiting for the writer of
 //! a FIFO; what is no regular file after opening is not read.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -15,7 +16,7 @@ use std::time::SystemTime;
 
 use net::blocking::spawn_blocking;
 use net::machine;
-use rustix::fs::{AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{Access, AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 /// Bytes moved or compared at once.
@@ -207,7 +208,7 @@ pub(crate) fn sync(file: &File) -> io::Result<()> {
 pub(crate) fn sync_all<'a>(files: impl Iterator<Item = &'a File> + Clone) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if files.clone().nth(SYNCED_EACH).is_some() {
-        let mut synced = std::collections::HashSet::new();
+        let mut synced = HashSet::new();
         for file in files {
             if synced.insert(file.metadata()?.dev()) {
                 rustix::fs::syncfs(file)?;
@@ -222,7 +223,7 @@ pub(crate) fn sync_all<'a>(files: impl Iterator<Item = &'a File> + Clone) -> io:
 pub(crate) fn sync_folders<'a>(folders: impl Iterator<Item = &'a Folder> + Clone) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if folders.clone().nth(SYNCED_EACH).is_some() {
-        let mut synced = std::collections::HashSet::new();
+        let mut synced = HashSet::new();
         for folder in folders {
             if synced.insert(rustix::fs::fstat(&*folder.0)?.st_dev) {
                 rustix::fs::syncfs(&*folder.0)?;
@@ -268,12 +269,42 @@ pub(crate) fn beginning(file: &File, most: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Makes a folder and those above it. Gives back the folders in which there is a new name, which is not durable yet.
-pub(crate) fn make_folder(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir());
-    let changed = missing.filter_map(Path::parent).map(Path::to_path_buf).collect();
-    std::fs::create_dir_all(path)?;
-    Ok(changed)
+/// Makes folders and those above them, and their names durable: also the names of those that were there, since whoever made them may have been killed
+/// before it came to that. Each folder in which such a name stands is synced once; what stands above a folder in which this user
+/// may make nothing, or on another disk, is none of ours. Gives back whether there is a new one.
+///
+/// # Errors
+/// The folder, and what the system said of it. That one cannot be opened for reading is none.
+pub(crate) fn make_folders<'a>(
+    folders: impl IntoIterator<Item = &'a Path>,
+) -> Result<bool, (PathBuf, io::Error)> {
+    let (mut looked_at, mut holders, mut is_new) = (HashSet::new(), BTreeSet::new(), false);
+    for folder in folders {
+        is_new |= !folder.as_os_str().is_empty() && !folder.is_dir();
+        std::fs::create_dir_all(folder).map_err(|error| (folder.to_path_buf(), error))?;
+        let unknown = folder.ancestors().take_while(|folder| looked_at.insert(*folder));
+        holders.extend(unknown.map_while(holder));
+    }
+    let mut opened = Vec::with_capacity(holders.len());
+    for path in &holders {
+        match Folder::open(path) {
+            Ok(folder) => opened.push(folder),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err((path.to_path_buf(), error)),
+        }
+    }
+    let first = holders.first().map_or(Path::new("."), |path| path);
+    sync_folders(opened.iter()).map_err(|error| (first.to_path_buf(), error))?;
+    Ok(is_new)
+}
+
+/// The folder in which a folder has its name, where we may have given it.
+fn holder(folder: &Path) -> Option<&Path> {
+    let holder = folder.parent()?;
+    let place = if holder.as_os_str().is_empty() { Path::new(".") } else { holder };
+    rustix::fs::access(place, Access::WRITE_OK).ok()?;
+    let is_one_disk = disk_of(folder).ok()? == disk_of(place).ok()?;
+    is_one_disk.then_some(holder)
 }
 
 /// A file without a name, gone when it is closed.
@@ -417,6 +448,22 @@ mod tests {
                 [folder.link_new(&file, OsStr::new(name)), folder.link_by_number(&file, OsStr::new(name))];
             assert!(again.into_iter().all(|again| again.unwrap_err().kind() == io::ErrorKind::AlreadyExists));
         }
+    }
+
+    #[test]
+    fn the_folders_that_hold_names_are_found_up_to_where_nothing_is_ours() {
+        let place = tempfile::tempdir().unwrap();
+        let (outer, inner) = (place.path().join("a"), place.path().join("a/b"));
+        assert!(make_folders([inner.as_path(), &outer]).unwrap(), "they are new");
+        assert!(!make_folders([inner.as_path(), &outer]).unwrap(), "they are there");
+        assert_eq!(holder(&inner), Some(outer.as_path()));
+        assert_eq!(holder(&outer), Some(place.path()));
+        assert_eq!(holder(Path::new("src")), Some(Path::new("")), "the folder that one is in");
+        assert_eq!(holder(Path::new("/")), None);
+        assert_eq!(holder(Path::new("/proc")), None, "another disk");
+        std::fs::write(place.path().join("file"), b"").unwrap();
+        let wrong = place.path().join("file/folder");
+        assert_eq!(make_folders([wrong.as_path()]).unwrap_err().0, wrong);
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub enum CopyError {
 /// # Errors
 /// What the system said.
 pub fn make_folder(path: &Path) -> io::Result<bool> {
-    files::make_folder(path).map(|changed| !changed.is_empty())
+    files::make_folders([path]).map_err(|(_, error)| error)
 }
 
 impl ShareTable {

@@ -42,21 +42,76 @@ struct Disk {
     files: BTreeMap<usize, Vec<u8>>,
 }
 
+/// What a command did, from its beginning on.
+struct Recorded {
+    /// Where it ran.
+    below: String,
+    /// What was there before it.
+    before: Disk,
+    ops: Vec<Op>,
+}
+
 /// Records a download, lets the power fail at each of its steps, and goes on from what is left; how many times, and what was wrong.
 pub(super) fn torture(scenario: Scenario, world: &World) -> anyhow::Result<(usize, Vec<String>)> {
-    let (desk, log) = (world.desk()?, world.desk()?);
+    let desk = world.desk()?;
     scenario.prepare(world, desk.path())?;
-    let before = disk_of(desk.path())?;
-    let command = scenario.command(world, desk.path());
-    let trace = record(&command, log.path())?;
-    let below = desk.path().to_str().context("the folder for scratch has a strange name")?;
-    let ops = ops::read(&trace, below);
+    let recorded = recorded(scenario, world, desk.path())?;
+    fail_at_each_step(scenario, world, &recorded, &recorded.ops)
+}
+
+/// The same for one that finds the folders of another one, which was killed before it had made their names durable; `None` where a
+/// download makes no folder for what it fetches.
+pub(super) fn torture_the_next(
+    scenario: Scenario,
+    world: &World,
+) -> anyhow::Result<Option<(usize, Vec<String>)>> {
+    let desk = world.desk()?;
+    scenario.prepare(world, desk.path())?;
+    let first = recorded(scenario, world, desk.path())?;
+    let expected = scenario.expected(world);
+    let holds_files =
+        |path: &str| expected.iter().any(|(file, _)| file.starts_with(relative(path, &first.below)));
+    let made = |op: &Op| matches!(op, Op::Folder { path } if holds_files(path));
+    let mut ops: Vec<Op> = first.ops.iter().filter(|op| made(op)).cloned().collect();
+    if ops.is_empty() {
+        return Ok(None);
+    }
+    let desk = world.desk()?;
+    scenario.prepare(world, desk.path())?;
+    for op in &mut ops {
+        if let Op::Folder { path } = op {
+            let place = desk.path().join(relative(path, &first.below));
+            fs::create_dir_all(&place)?;
+            *path = place.to_string_lossy().into_owned();
+        }
+    }
+    let next = recorded(scenario, world, desk.path())?;
+    ops.extend(next.ops.iter().cloned());
+    fail_at_each_step(scenario, world, &next, &ops).map(Some)
+}
+
+/// Runs the command to its end.
+fn recorded(scenario: Scenario, world: &World, desk: &Path) -> anyhow::Result<Recorded> {
+    let log = world.desk()?;
+    let before = disk_of(desk)?;
+    let trace = record(&scenario.command(world, desk), log.path())?;
+    let below = desk.to_str().context("the folder for scratch has a strange name")?.to_owned();
+    let ops = ops::read(&trace, &below);
     ensure!(ops.len() > 5, "the trace shows nothing that a download does: {ops:?}");
+    Ok(Recorded { below, before, ops })
+}
+
+fn fail_at_each_step(
+    scenario: Scenario,
+    world: &World,
+    Recorded { below, before, .. }: &Recorded,
+    ops: &[Op],
+) -> anyhow::Result<(usize, Vec<String>)> {
     let (mut runs, mut wrong) = (0, Vec::new());
     let mut seen = Vec::new();
     for step in 0..=ops.len() {
         for left in LEFT {
-            let disk = after(&before, &ops[..step], left, &|at, length| content(scenario, world, at, length));
+            let disk = after(before, &ops[..step], left, &|at, length| content(scenario, world, at, length));
             let done = step == ops.len();
             if seen.contains(&(done, disk.clone())) {
                 continue;
@@ -72,6 +127,10 @@ pub(super) fn torture(scenario: Scenario, world: &World) -> anyhow::Result<(usiz
         }
     }
     Ok((runs, wrong))
+}
+
+fn relative<'a>(path: &'a str, below: &str) -> &'a str {
+    path.strip_prefix(below).unwrap_or(path).trim_start_matches('/')
 }
 
 /// Runs it to its end; what it did to files.
@@ -218,8 +277,7 @@ fn write(file: &mut Vec<u8>, at: u64, bytes: &[u8], comes: &mut dyn FnMut() -> b
 fn go_on(scenario: Scenario, world: &World, disk: &Disk, below: &str, done: bool) -> anyhow::Result<()> {
     let desk = world.desk()?;
     for (path, file) in &disk.names {
-        let relative = path.strip_prefix(below).unwrap_or(path).trim_start_matches('/');
-        let place = desk.path().join(relative);
+        let place = desk.path().join(relative(path, below));
         fs::create_dir_all(place.parent().unwrap_or(desk.path()))?;
         fs::write(place, disk.files.get(file).map(Vec::as_slice).unwrap_or_default())?;
     }

@@ -30,7 +30,7 @@ pub(super) const LARGE: &str = "large.bin";
 const LARGE_BYTES: usize = 7 << 19;
 /// So many that they are made durable together.
 const SMALL_FILES: usize = 12;
-/// So few that each is made durable by itself.
+/// So few that each is made durable by itself, and the folders too.
 const FEW_FILES: usize = 3;
 const SMALL_BYTES: usize = 9_000;
 /// The number of the text that the peer of 1.0 has.
@@ -126,7 +126,8 @@ fn quiet(program: &Path, home: &Path) -> Command {
 
 fn files() -> Vec<(String, Vec<u8>)> {
     let small = (0..SMALL_FILES).map(|at| (format!("small/{at}.bin"), bytes(SMALL_BYTES, at as u64 + 10)));
-    let few = (0..FEW_FILES).map(|at| (format!("few/{at}.bin"), bytes(SMALL_BYTES, at as u64 + 50)));
+    let few = (0..FEW_FILES)
+        .map(|at| (format!("few/{}{at}.bin", "in/".repeat(at)), bytes(SMALL_BYTES, at as u64 + 50)));
     std::iter::once((LARGE.to_owned(), bytes(LARGE_BYTES, 1))).chain(small).chain(few).collect()
 }
 
