@@ -15,7 +15,7 @@ mod report;
 mod rows;
 pub(crate) mod server;
 pub(crate) mod stats;
-mod swarm;
+pub(crate) mod swarm;
 pub(crate) mod talk;
 mod titles;
 mod transfer;

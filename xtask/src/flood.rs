@@ -3,6 +3,7 @@
 //! Not a bench: nothing is compared, and the bounds are generous enough for a busy machine. The released server is one process and
 //! this generator another, as each connection takes a descriptor on both sides.
 
+mod half_open;
 mod restart;
 mod stop;
 mod writers;
@@ -28,6 +29,7 @@ pub(crate) const USAGE: &str = "\
   flood deaf         the same million, and a thousand who ask for a LIST and never read it (a minute)
   flood writers      the same million, and 15,000 who send their request byte by byte
   flood restart      10,000 real peers whose index is killed and started again
+  flood half-open    2,000 peers whose cable is pulled: nobody says that they are gone (root)
   flood stop         10,000 peers, half of which await answers when the index is told to end
 ";
 
@@ -38,15 +40,17 @@ pub(crate) enum Flood {
     Deaf,
     Writers,
     Restart,
+    HalfOpen,
     Stop,
 }
 
 /// Each by its name on the command line.
-pub(crate) const NAMES: [(&str, Flood); 5] = [
+pub(crate) const NAMES: [(&str, Flood); 6] = [
     ("crowd", Flood::Crowd),
     ("deaf", Flood::Deaf),
     ("writers", Flood::Writers),
     ("restart", Flood::Restart),
+    ("half-open", Flood::HalfOpen),
     ("stop", Flood::Stop),
 ];
 
@@ -77,6 +81,9 @@ pub(crate) fn command(flood: Flood) -> anyhow::Result<bool> {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     let target = repository::metadata(&repository::root())?.target_directory;
     let programs = Programs::new(target, None)?;
+    if flood == Flood::HalfOpen {
+        return half_open::run(&programs);
+    }
     let server = Server::start(Kind::Index, &programs)
         .context("cannot start the index; cargo build --release --package p2pci")?;
     match flood {
@@ -88,6 +95,7 @@ pub(crate) fn command(flood: Flood) -> anyhow::Result<bool> {
         Flood::Writers => writers::run(&server),
         Flood::Restart => restart::run(server, &programs),
         Flood::Stop => stop::run(server),
+        Flood::HalfOpen => half_open::run(&programs),
     }
 }
 

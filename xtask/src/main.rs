@@ -106,7 +106,7 @@ fn parse(typed: &[String]) -> Result<Subcommand, String> {
         ["bench", rest @ ..] => bench::parse(rest).map(Subcommand::Bench),
         ["fuzz", rest @ ..] => fuzz::parse(rest).map(Subcommand::Fuzz),
         ["flood", name] if let Some(flood) = flood::named(name) => Ok(Subcommand::Flood(flood)),
-        ["flood", ..] => Err("flood of what? crowd, deaf, writers, restart or stop".into()),
+        ["flood", ..] => Err("flood of what? crowd, deaf, writers, restart, half-open or stop".into()),
         ["sim", rest @ ..] => Ok(Subcommand::Sim(rest.iter().map(ToString::to_string).collect())),
         ["soak", rest @ ..] => soak::parse(rest).map(Subcommand::Soak),
         ["torture", rest @ ..] => torture::parse(rest).map(Subcommand::Torture),
@@ -133,6 +133,7 @@ mod tests {
         assert_eq!(parsed("help"), Ok(Subcommand::Help));
         assert_eq!(parsed("tidy"), Ok(Subcommand::Tidy));
         assert_eq!(parsed("flood crowd"), Ok(Subcommand::Flood(flood::Flood::Crowd)));
+        assert_eq!(parsed("flood half-open"), Ok(Subcommand::Flood(flood::Flood::HalfOpen)));
         assert_eq!(parsed("sim --seed 4"), Ok(Subcommand::Sim(vec!["--seed".into(), "4".into()])));
         assert_eq!(parsed("test"), Ok(Subcommand::Test { offline: false }));
         assert_eq!(parsed("test --offline"), Ok(Subcommand::Test { offline: true }));

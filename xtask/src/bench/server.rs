@@ -193,6 +193,14 @@ impl Server {
         Ok(body.to_owned())
     }
 
+    /// How many records the index says that it has.
+    pub(crate) fn records(&self) -> anyhow::Result<usize> {
+        let said = self.http("/api/v1/status")?;
+        let status: serde_json::Value = serde_json::from_str(&said).context("the status is no JSON")?;
+        let records = status["records"].as_u64().context("the status has no records")?;
+        Ok(usize::try_from(records)?)
+    }
+
     /// Its resident memory in bytes.
     pub(crate) fn resident(&self) -> anyhow::Result<u64> {
         status(self.child.id(), "VmRSS:")

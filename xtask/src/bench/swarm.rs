@@ -3,7 +3,7 @@
 //! What counts is the time from the start of the downloaders' processes until the last of them has its whole file, against the
 //! bound that no scheme can beat, and against the others on the same links in the same run.
 
-mod net;
+pub(crate) mod net;
 mod programs;
 mod torrent;
 

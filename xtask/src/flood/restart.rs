@@ -107,7 +107,7 @@ pub(super) fn run(server: Server, programs: &Programs) -> anyhow::Result<bool> {
     back.iter_mut().for_each(|at| *at = at.saturating_sub(killed));
     back.sort_unstable();
     let (half, most, last) = (back[PEERS / 2], back[PEERS * 99 / 100], back[PEERS - 1]);
-    let records = records_of(&server)?;
+    let records = server.records()?;
     ensure!(records == PEERS * RECORDS_EACH, "the index has {records} records in the end");
     let spike = spike(&tries, killed);
     println!(
@@ -132,14 +132,6 @@ fn spike(tries: &[u64], killed: u64) -> f64 {
     }
     let mean = parts.iter().sum::<u64>() as f64 / parts.len() as f64;
     parts.iter().copied().max().unwrap_or_default() as f64 / mean.max(f64::MIN_POSITIVE)
-}
-
-/// What the index itself says that it has.
-fn records_of(server: &Server) -> anyhow::Result<usize> {
-    let said = server.http("/api/v1/status")?;
-    let status: serde_json::Value = serde_json::from_str(&said).context("the status is no JSON")?;
-    let records = status["records"].as_u64().context("the status has no records")?;
-    Ok(usize::try_from(records)?)
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// What the names of our namespaces begin with; the number of the process follows.
 const PREFIX: &str = "p2pci-swarm-";
@@ -15,13 +17,13 @@ const HUB: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
 
 /// The hosts.
 #[derive(Debug)]
-pub(super) struct Net {
+pub(crate) struct Net {
     names: Vec<String>,
 }
 
 impl Net {
     /// So many hosts and the hub between them; each host sends and receives so many bits a second.
-    pub(super) fn new(hosts: usize, rate: u64) -> anyhow::Result<Self> {
+    pub(crate) fn new(hosts: usize, rate: u64) -> anyhow::Result<Self> {
         remove_leftovers();
         let mut net = Self { names: Vec::new() };
         net.add("hub")?;
@@ -41,37 +43,63 @@ impl Net {
     }
 
     /// Another rate for one host.
-    pub(super) fn limit(&self, host: usize, rate: u64) -> anyhow::Result<()> {
+    pub(crate) fn limit(&self, host: usize, rate: u64) -> anyhow::Result<()> {
         self.limit_each_way(host, rate, rate)
     }
 
     /// The same with two rates, for sending and receiving.
-    pub(super) fn limit_each_way(&self, host: usize, up: u64, down: u64) -> anyhow::Result<()> {
+    pub(crate) fn limit_each_way(&self, host: usize, up: u64, down: u64) -> anyhow::Result<()> {
         let bucket = |rate: u64| format!("root tbf rate {rate}bit burst 64kb latency 50ms");
         tc(&format!("-n {} qdisc replace dev eth0 {}", self.name(host), bucket(up)))?;
         tc(&format!("-n {} qdisc replace dev v{host} {}", self.hub(), bucket(down)))
     }
 
-    pub(super) fn address(host: usize) -> Ipv4Addr {
+    pub(crate) fn address(host: usize) -> Ipv4Addr {
         Ipv4Addr::new(10, 77, 0, u8::try_from(host + 1).unwrap_or(u8::MAX))
     }
 
-    pub(super) fn hub_address() -> Ipv4Addr {
+    pub(crate) fn hub_address() -> Ipv4Addr {
         HUB
     }
 
     /// A command that runs on a host.
-    pub(super) fn on(&self, host: usize, program: &std::path::Path) -> Command {
+    pub(crate) fn on(&self, host: usize, program: &std::path::Path) -> Command {
         within(self.name(host), program)
     }
 
     /// A command that runs on the hub, where there is no limit.
-    pub(super) fn on_the_hub(&self, program: &std::path::Path) -> Command {
+    pub(crate) fn on_the_hub(&self, program: &std::path::Path) -> Command {
         within(self.hub(), program)
     }
 
+    /// Does something on a host, such as connecting: a socket stays in the namespace in which it was made.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered.
+    pub(crate) fn enter<T: Send>(&self, host: usize, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+        inside(self.name(host), work)
+    }
+
+    /// The same on the hub.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn enter_hub<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+        inside(self.hub(), work)
+    }
+
+    /// Pulls a host's cable out: nothing comes through any more, and nobody is told.
+    pub(crate) fn unplug(&self, host: usize) -> anyhow::Result<()> {
+        self.on_hub(&format!("link set v{host} down"))
+    }
+
+    /// Plugs it in again.
+    pub(crate) fn plug(&self, host: usize) -> anyhow::Result<()> {
+        self.on_hub(&format!("link set v{host} up"))
+    }
+
     /// Bytes that a host has sent so far, headers included.
-    pub(super) fn sent(&self, host: usize) -> anyhow::Result<u64> {
+    pub(crate) fn sent(&self, host: usize) -> anyhow::Result<u64> {
         let mut cat = within(self.name(host), "cat".as_ref());
         let output = cat.arg("/sys/class/net/eth0/statistics/tx_bytes").output()?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -106,6 +134,17 @@ impl Drop for Net {
             let _ = ip(&format!("netns delete {name}"));
         }
     }
+}
+
+/// On a thread of its own, because a thread that has moved does not come back.
+fn inside<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+    let place = fs::File::open(std::path::Path::new("/run/netns").join(namespace))?;
+    let moved = move || {
+        move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network))?;
+        anyhow::Ok(work())
+    };
+    let done = std::thread::scope(|scope| scope.spawn(moved).join());
+    done.map_err(|_| anyhow::anyhow!("what was done there panicked"))?
 }
 
 fn within(namespace: &str, program: &std::path::Path) -> Command {
