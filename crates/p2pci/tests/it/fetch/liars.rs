@@ -1,13 +1,14 @@
 //! Sources of 1.1 that lie, cut, drip or say nothing: beside a good one the file comes whole, alone nothing comes.
 
 use std::fs;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::foreign::Scripted;
 use crate::foreign::index_v11::{self, variant};
-use crate::foreign::source::{Nature, source};
+use crate::foreign::source::{Nature, source, source_telling};
 use crate::places::{empty_folder, names_in};
 use crate::world::{BLOCK, Finished, noise, run_in};
 
@@ -67,11 +68,49 @@ fn a_source_that_drips_or_says_nothing_holds_nobody_up() {
     for nature in [Nature::Drips, Nature::Silent] {
         let slow = source(&content, nature);
         let good = source(&content, Nature::Good);
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let (got, here) = fetch(&content, &[&slow, &good]);
         assert_eq!(got.code, Some(0), "{nature:?}: {}{}", got.text(), got.stderr);
         assert!(fs::read(here.path().join("file")).unwrap() == content, "{nature:?}: the file differs");
         assert!(began.elapsed() < Duration::from_secs(30), "{nature:?} held it up for {:?}", began.elapsed());
+    }
+}
+
+/// Between the last byte of the file and the end of the command. A source that says nothing more is waited for for 30 s, and one that drips is taken
+/// for too slow after a minute.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+
+#[test]
+fn the_end_waits_for_none_of_seven_that_are_silent_stop_or_drip() {
+    let content = content();
+    let natures = [
+        Nature::Silent,
+        Nature::Silent,
+        Nature::Stops(0),
+        Nature::Stops(1000),
+        Nature::Stops(BLOCK as usize - 1),
+        Nature::Drips,
+        Nature::Drips,
+    ];
+    let bad = natures.map(|nature| source(&content, nature));
+    let last = Arc::new(Mutex::new(None));
+    let heard = Arc::clone(&last);
+    let slow = Nature::Slow(Duration::from_millis(20));
+    let good = source_telling(&content, slow, move || *heard.lock().unwrap() = Some(Instant::now()));
+    let (got, here) = fetch(&content, &bad.iter().chain([&good]).collect::<Vec<_>>());
+    let ended = Instant::now();
+    assert_eq!(got.code, Some(0), "{}{}", got.text(), got.stderr);
+    assert!(fs::read(here.path().join("file")).unwrap() == content, "the file differs");
+    let waited = ended - last.lock().unwrap().expect("the good one sent something");
+    assert!(waited < ENDS_WITHIN, "it ended {waited:?} after the last byte had been sent: {}", got.text());
+    let fetched = got.objects().into_iter().find(|object| object["type"] == "fetched").unwrap();
+    let sources = fetched["sources"].as_array().unwrap();
+    for source in sources {
+        let is_good = source["from"] == good.address().as_str();
+        // The others come to an end of nothing but the last block, which is short.
+        let bytes = source["bytes"].as_u64().unwrap();
+        assert!(if is_good { bytes >= 5 * BLOCK } else { bytes <= LAST_BLOCK }, "{sources:?}");
+        assert!(!is_good || source["fault"].is_null(), "the good one is not blamed: {sources:?}");
     }
 }
 

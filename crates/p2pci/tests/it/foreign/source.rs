@@ -27,6 +27,8 @@ pub(crate) enum Nature {
     Drips,
     /// Takes requests and says nothing.
     Silent,
+    /// Says what it has, and after so many bytes of a body nothing more; the connection stays.
+    Stops(usize),
     /// Answers everything with a 404.
     Nothing,
     /// Waits this long before each quarter of a MiB.
@@ -35,6 +37,15 @@ pub(crate) enum Nature {
 
 /// A source of one content.
 pub(crate) fn source(content: &[u8], nature: Nature) -> Scripted {
+    source_telling(content, nature, || {})
+}
+
+/// The same, which tells when it has sent a whole body.
+pub(crate) fn source_telling(
+    content: &[u8],
+    nature: Nature,
+    sent: impl Fn() + Send + Sync + 'static,
+) -> Scripted {
     let mut hasher = TreeHasher::new();
     hasher.update(content);
     let (hash, list) = hasher.finish();
@@ -43,6 +54,7 @@ pub(crate) fn source(content: &[u8], nature: Nature) -> Scripted {
         hash: hash.to_string(),
         list: list.as_bytes().to_vec(),
         nature,
+        sent: Box::new(sent),
     });
     Scripted::start(move |stream, _| {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -60,6 +72,7 @@ struct Play {
     hash: String,
     list: Vec<u8>,
     nature: Nature,
+    sent: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Play {
@@ -106,6 +119,11 @@ impl Play {
                 let wrong = bytes.clone().filter(|byte| byte % BLOCK as usize == at);
                 wrong.for_each(|byte| body[byte - bytes.start] ^= 1);
             }
+            Nature::Stops(after) => {
+                send(stream, &body[..after.min(body.len())])?;
+                hold(stream);
+                return None;
+            }
             Nature::Cuts(after) if after < body.len() => {
                 send(stream, &body[..after])?;
                 return None;
@@ -121,6 +139,7 @@ impl Play {
             std::thread::sleep(pause);
             send(stream, piece)?;
         }
+        (self.sent)();
         Some(())
     }
 }

@@ -99,7 +99,10 @@ impl Plan {
             let waits =
                 askers.iter().filter_map(|asker| Some(self.wait_for(self.sources.get(asker)?, *block, now)));
             let wait = waits.min().unwrap_or(Duration::MAX);
-            let own = thief.time_for(thief.owed_count().saturating_add(1), self.layout.block_len(*block));
+            let own = match self.is_to_be_tried(thief, askers, now) {
+                true => self.pace.stalled,
+                false => thief.time_for(thief.owed_count().saturating_add(1), self.layout.block_len(*block)),
+            };
             // What is asked twice is paid twice, and in a swarm by those who wait for something else.
             let often = if thief.is_partial() { 3 } else { 2 };
             if wait > own.saturating_mul(often) && best.is_none_or(|(longest, _)| wait > longest) {
@@ -107,6 +110,17 @@ impl Plan {
             }
         }
         best.map(|(_, block)| Pick::one(block, false))
+    }
+
+    /// Of a source that has nothing to do nothing is known, and everything of those who owe the block: it may be the only good one beside many who
+    /// bring a byte now and then, each of whom would be waited for until its rate is found too low.
+    fn is_to_be_tried(&self, thief: &Source, askers: &[SourceId], now: Instant) -> bool {
+        let is_known = |asker: &SourceId| {
+            self.sources.get(asker).is_some_and(|source| {
+                source.is_known(self.pace.stalled) || source.is_stalled(self.pace.stalled, now)
+            })
+        };
+        thief.block_time().is_none() && thief.owed_count() == 0 && askers.iter().all(is_known)
     }
 
     /// How long it will take until this source has brought the block.

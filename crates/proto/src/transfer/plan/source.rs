@@ -170,6 +170,11 @@ impl Source {
         bytes < DOWNLOAD_RATE_MIN.saturating_mul(window.as_secs().max(1))
     }
 
+    /// It has brought something, and was looked at for this long: the first bytes come slowly from everybody.
+    pub(super) fn is_known(&self, after: Duration) -> bool {
+        self.bytes > 0 && self.busy >= after
+    }
+
     /// How long it takes for a block; `None` while it has brought nothing.
     pub(super) fn block_time(&self) -> Option<Duration> {
         (self.bytes > 0).then(|| self.time_for(1, BLOCK_BYTES))

@@ -220,6 +220,19 @@ fn a_silent_source_holds_nothing_up() {
 }
 
 #[test]
+fn one_that_was_never_asked_is_tried_where_all_others_drip() {
+    let mut natures = vec![Nature::Dripping(50); 7];
+    natures.push(Nature::Good(20 * 1024));
+    for blocks in [1, 3, 6, 30] {
+        let mut world = World::new(&natures, blocks, &[], 1);
+        let start = world.now;
+        assert_eq!(world.run(), Action::Done);
+        // Their rate is found too low after a minute.
+        assert!(world.now - start < 20 * SECOND, "{blocks} blocks: {:?}", world.now - start);
+    }
+}
+
+#[test]
 fn nothing_to_fetch_is_done_and_nobody_to_ask_is_failed() {
     let now = Instant::now();
     let layout = Layout::new(3 * MIB).unwrap();
