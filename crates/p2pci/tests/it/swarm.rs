@@ -12,6 +12,8 @@ use crate::foreign::source::{Nature, source};
 use crate::places::{empty_folder, hash_of, names_in, tree};
 use crate::world::{BLOCK, Index, Process, Raw, Sharer, noise, p2pci, run_in, wait_for};
 
+mod seed_time;
+
 /// Bound of every wait in these tests.
 const BOUND: Duration = Duration::from_secs(60);
 
