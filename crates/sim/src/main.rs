@@ -41,10 +41,11 @@ fn simulate() -> anyhow::Result<()> {
 
 /// The plans of downloads alone.
 fn play_swarms(asked: &Asked, out: &mut impl std::io::Write) -> anyhow::Result<()> {
-    let (mut bad, mut events) = (0, 0);
+    let (mut bad, mut events, mut banned) = (0, 0, 0);
     for seed in asked.seeds() {
         let (report, faults) = judge(&Scenario::random(seed));
         events += report.events;
+        banned += report.outcomes.iter().map(|outcome| outcome.banned.len()).sum::<usize>();
         if asked.worlds == 1 {
             writeln!(out, "{report:#?}")?;
         }
@@ -53,7 +54,11 @@ fn play_swarms(asked: &Asked, out: &mut impl std::io::Write) -> anyhow::Result<(
         }
         bad += u64::from(!faults.is_empty());
     }
-    writeln!(out, "{} swarms, {events} events, {bad} swarms with faults", asked.worlds)?;
+    writeln!(
+        out,
+        "{} swarms, {events} events, {banned} liars banned by a downloader after one block each, {bad} swarms with faults",
+        asked.worlds
+    )?;
     anyhow::ensure!(bad == 0, "{bad} swarms with faults");
     Ok(())
 }

@@ -39,8 +39,8 @@ pub(crate) struct Downloader {
     /// Sources that were banned, and that were too slow.
     pub(crate) banned: Vec<usize>,
     pub(crate) dropped: Vec<usize>,
-    /// Wrong blocks that came.
-    pub(crate) wrong: u32,
+    /// Who sent a wrong block, once for each such block.
+    pub(crate) wrong: Vec<usize>,
     /// Blocks that came although they were there.
     pub(crate) twice: u32,
     start: Instant,
@@ -58,7 +58,7 @@ impl Downloader {
             ended_at: 0.0,
             banned: Vec::new(),
             dropped: Vec::new(),
-            wrong: 0,
+            wrong: Vec::new(),
             twice: 0,
             start,
         }

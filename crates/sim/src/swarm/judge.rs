@@ -17,7 +17,6 @@ fn faults(scenario: &Scenario, report: &Report) -> Vec<String> {
     let mut faults = Vec::new();
     let nature = |host: usize| scenario.hosts[host].nature;
     let is_killed = |host: usize| scenario.hosts[host].killed.is_some();
-    let liars = scenario.hosts.iter().filter(|host| matches!(host.nature, Nature::Wrong(_))).count();
     let good = scenario.hosts.iter().filter(|host| host.role == Role::Seed && host.nature == Nature::Good);
     if good.count() == 0 {
         faults.push("there is no good source".to_owned());
@@ -39,9 +38,42 @@ fn faults(scenario: &Scenario, report: &Report) -> Vec<String> {
         {
             faults.push(format!("host {host} dropped {dropped}, which is {:?}", nature(*dropped)));
         }
-        if outcome.wrong as usize > liars {
-            faults.push(format!("host {host} took {} wrong blocks from {liars} liars", outcome.wrong));
+        // The first wrong block of a liar is its last: both lists are in the order in which it happened.
+        if outcome.wrong != outcome.banned {
+            faults.push(format!(
+                "host {host} took wrong blocks of {:?} and banned {:?}",
+                outcome.wrong, outcome.banned
+            ));
+        }
+        let mut liars = outcome.wrong.clone();
+        liars.sort_unstable();
+        if liars.windows(2).any(|two| two[0] == two[1]) {
+            faults
+                .push(format!("host {host} took a second wrong block of the same liar: {:?}", outcome.wrong));
         }
     }
     faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenario::Host;
+    use super::*;
+
+    #[test]
+    fn a_liar_that_is_not_banned_at_once_and_a_good_one_that_is_are_complained_of() {
+        let mut scenario = Scenario::swarm(1, 4, 1);
+        scenario.hosts.push(Host { nature: Nature::Wrong(1), ..Host::usual(Role::Seed) });
+        let (report, faults_of_it) = judge(&scenario);
+        assert!(faults_of_it.is_empty() && report.outcomes[0].wrong == [2], "{report:?}");
+        let complaints = |wrong: &[usize], banned: &[usize]| {
+            let mut report = report.clone();
+            (report.outcomes[0].wrong, report.outcomes[0].banned) = (wrong.to_vec(), banned.to_vec());
+            faults(&scenario, &report).len()
+        };
+        assert_eq!(complaints(&[2], &[2]), 0);
+        assert_eq!(complaints(&[2], &[]), 1, "it was not banned");
+        assert_eq!(complaints(&[2, 2], &[2]), 2, "it was banned late");
+        assert_eq!(complaints(&[2], &[2, 0]), 2, "a good one was banned");
+    }
 }

@@ -78,8 +78,8 @@ pub struct Outcome {
     pub banned: Vec<usize>,
     /// Hosts that it dropped because they were too slow.
     pub dropped: Vec<usize>,
-    /// Wrong blocks that came.
-    pub wrong: u32,
+    /// Who sent a wrong block, once for each such block.
+    pub wrong: Vec<usize>,
     /// Blocks that came although they were there.
     pub twice: u32,
 }
@@ -321,7 +321,7 @@ impl World {
             _ => false,
         };
         if is_wrong {
-            self.downloaders[at].wrong += 1;
+            self.downloaders[at].wrong.push(from);
             return self.on(to, Event::Wrong(id, block));
         }
         let downloader = &mut self.downloaders[at];
@@ -470,7 +470,7 @@ impl World {
             blocks: one.verified().count(),
             banned: one.banned.clone(),
             dropped: one.dropped.clone(),
-            wrong: one.wrong,
+            wrong: one.wrong.clone(),
             twice: one.twice,
         };
         Report {
