@@ -60,7 +60,8 @@ pub struct RequestDecoder {
     handed_out: usize,
     /// Where the current line begins, from `start`.
     line: usize,
-    /// Up to where the current line was searched for its end, from `start`.
+    /// Up to where the current line was searched for its end, from `start`: 0 until somebody has begun to look at the request, and
+    /// so wherever the head has not begun to be read either.
     searched: usize,
     head: Head,
     /// A request of 1.1 whose head is whole.
@@ -202,8 +203,7 @@ impl RequestDecoder {
 
     /// The usual shape, which can only be told of a request that nobody has begun to look at.
     fn canonical(&self) -> Option<Shape> {
-        let is_untouched = !self.head.has_begun() && self.searched == 0;
-        if is_untouched { Shape::of(self.rest(), self.reading) } else { None }
+        if self.searched == 0 { Shape::of(self.rest(), self.reading) } else { None }
     }
 
     /// The bytes from the current request's first on.
@@ -233,7 +233,7 @@ impl RequestDecoder {
 
     /// Before a request: line ends, spaces and `~` mean nothing. (A late empty line, and what fills up a padded request.)
     fn skip_padding(&mut self, now: Instant) {
-        if self.head.has_begun() || self.searched > 0 {
+        if self.searched > 0 {
             return;
         }
         let padding = self.rest().iter().take_while(|byte| b"\r\n ~".contains(byte)).count();
@@ -391,5 +391,36 @@ fn without_cr(line: &[u8]) -> (&[u8], LineEnd) {
     match line {
         [content @ .., b'\r'] => (content, LineEnd::CrLf),
         content => (content, LineEnd::Lf),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the next request is read in one go: nothing of it was noted line by line.
+    fn is_read_at_once(pieces: &[&str]) -> bool {
+        let now = Instant::now();
+        let mut decoder = RequestDecoder::new(Reading::Lenient);
+        for piece in pieces {
+            decoder.push(piece.as_bytes(), now);
+            if matches!(decoder.poll(now), Decoded::Request(_)) {
+                return !decoder.head.has_begun() && decoder.searched == 0;
+            }
+        }
+        panic!("no request in {pieces:?}");
+    }
+
+    #[test]
+    fn a_request_of_the_usual_shape_takes_the_short_way_unless_its_lines_were_begun() {
+        let fields = "Host: h\r\nPort: 1\r\nTitle: t\r\n\r\n";
+        for verb in ["ADD", "LOOKUP"] {
+            let whole = format!("{verb} RFC 1 P2P-CI/1.0\r\n{fields}");
+            assert!(is_read_at_once(&[&whole]), "{whole}");
+            assert!(is_read_at_once(&[&format!("\r\n{whole}")]), "after padding: {whole}");
+            for cut in 1..whole.len() {
+                assert!(!is_read_at_once(&[&whole[..cut], &whole[cut..]]), "cut at {cut}: {whole}");
+            }
+        }
     }
 }

@@ -284,3 +284,56 @@ fn what_a_banned_source_still_sends_changes_nothing() {
         .sum();
     assert_eq!(blocks, 3);
 }
+
+/// Where the first run begins that each of many downloads asks a source for, `joins` as it is told.
+fn beginnings(joins: &[Event]) -> std::collections::BTreeSet<u32> {
+    let now = Instant::now();
+    let layout = Layout::new(1000 * MIB).unwrap();
+    let first = |seed: u64| {
+        let mut plan = Plan::new(layout, Runs::default(), Pace::default(), seed);
+        let actions = joins.iter().flat_map(|event| plan.on(event.clone(), now)).collect::<Vec<_>>();
+        match actions.first() {
+            Some(Action::Fetch(_, run)) => run.start,
+            other => panic!("{other:?}"),
+        }
+    };
+    (0..16).map(first).collect()
+}
+
+#[test]
+fn downloads_that_begin_together_begin_at_places_that_differ() {
+    let id = SourceId(7);
+    let all = Have { has: vec![(0, 1000)], ..Have::default() };
+    let joins: [&[Event]; 2] = [&[Event::Joined(id)], &[Event::JoinedPartial(id), Event::Told(id, all)]];
+    for joins in joins {
+        let places = beginnings(joins);
+        assert!(places.len() >= 12, "16 draws among 1000 places: {places:?}");
+        assert!(places.iter().max() > Some(&500) && places.iter().min() < Some(&500), "{places:?}");
+    }
+}
+
+#[test]
+fn a_block_in_no_state_or_in_two_is_noticed() {
+    let now = Instant::now();
+    let whole = || {
+        let mut plan =
+            Plan::new(Layout::new(9 * MIB).unwrap(), [8].into_iter().collect(), Pace::default(), 1);
+        assert!(matches!(plan.on(Event::Joined(SourceId(0)), now)[..], [Action::Fetch(..), ..]));
+        assert!(plan.is_partition());
+        let asked = *plan.asked.keys().next().unwrap();
+        let missing = plan.missing.iter().next().unwrap();
+        (plan, asked, missing)
+    };
+    let (mut plan, _, missing) = whole();
+    plan.missing.remove(missing);
+    assert!(!plan.is_partition(), "in no state");
+    // As many as there should be, but one of them twice.
+    let (mut plan, asked, missing) = whole();
+    plan.missing.remove(missing);
+    plan.missing.insert(asked);
+    assert!(!plan.is_partition(), "asked and missing");
+    let (mut plan, asked, missing) = whole();
+    plan.missing.remove(missing);
+    plan.verified.insert(asked);
+    assert!(!plan.is_partition(), "asked and verified");
+}
