@@ -23,9 +23,11 @@ mod slab;
 mod tests;
 mod texts;
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use self::filed::Filed;
 use self::files::Files;
 use self::listed::Lists;
 use self::numbers::{Numbers, Place};
@@ -256,15 +258,46 @@ impl<P> Directory<P> {
         file: &Arc<File>,
         peer: &Arc<P>,
     ) -> Option<Was> {
-        let (place, is_new) = self.place_of(session, peer);
-        if let Key::Rfc(number) = key {
-            let replaced = self.numbers.add_file(*number, session, file, place);
-            return self.settle_number(session, *number, (place, is_new), replaced);
-        }
+        let Ok(was) = self.add_file_if(session, key, file, peer, |_| Ok::<(), Infallible>(()));
+        was
+    }
+
+    /// The same, if whoever adds it agrees to it when shown what the session has there: a file and its peer; of a number nothing is shown.
+    /// The key is looked for once.
+    ///
+    /// # Errors
+    /// What `may` says; nothing has changed then.
+    pub fn add_file_if<E>(
+        &mut self,
+        session: SessionId,
+        key: &Key,
+        file: &Arc<File>,
+        peer: &Arc<P>,
+        may: impl FnOnce(Option<(&Arc<File>, &Arc<P>)>) -> Result<(), E>,
+    ) -> Result<Option<Was>, E> {
+        let Some(place) = self.files.place(key, session) else {
+            may(None)?;
+            return Ok(self.add_numbered_file(session, key, file, peer));
+        };
+        may(self.files.at(place).and_then(|filed| Some((&filed.file, self.peers.get(filed.peer)?))))?;
+        let (peer, is_new) = self.place_of(session, peer);
         self.note(key);
-        let replaced = self.files.add(key, session, Arc::clone(file), place);
-        self.use_peer((place, is_new), replaced);
-        replaced.map(|_| Was::File)
+        let replaced = self.files.put(place, session, Arc::clone(file), peer);
+        self.use_peer((peer, is_new), replaced);
+        Ok(replaced.map(|_| Was::File))
+    }
+
+    fn add_numbered_file(
+        &mut self,
+        session: SessionId,
+        key: &Key,
+        file: &Arc<File>,
+        peer: &Arc<P>,
+    ) -> Option<Was> {
+        let Key::Rfc(number) = key else { return None };
+        let (place, is_new) = self.place_of(session, peer);
+        let replaced = self.numbers.add_file(*number, session, file, place);
+        self.settle_number(session, *number, (place, is_new), replaced)
     }
 
     /// After a record by number was put in: the peer of the old one, or the list of the session.
@@ -356,9 +389,13 @@ impl<P> Directory<P> {
 
     /// A session's record of a key.
     pub fn record<'a>(&'a self, session: SessionId, key: &'a Key) -> Option<Record<'a, P>> {
-        // The one just before this session's first may be anybody's.
-        let before = (key.clone(), SessionId(session.0.saturating_sub(1)));
-        self.holders_after(key, Some(&before)).next().filter(|record| record.session == session)
+        if let Key::Rfc(number) = key {
+            // The one just before this session's may be anybody's.
+            let before = SessionId(session.0.saturating_sub(1));
+            return self.numbered(*number, before).next().filter(|record| record.session == session);
+        }
+        let Filed { file, session, peer, .. } = self.files.filed(key, session)?;
+        self.lend(Found { key: key.as_ref(), session: *session, said: SaidRef::File(file), place: *peer })
     }
 
     /// What names each record of a session: numbers of titles and names of files. Some may have no record any more.

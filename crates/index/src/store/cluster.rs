@@ -146,12 +146,11 @@ impl ClusterStore {
     /// [`StoreError`]
     pub fn apply(&self, session: SessionId, op: Op<'_>) -> Result<Applied, StoreError> {
         let inner = &*self.0;
-        let (key, number, peer) = match &op {
-            Op::AddTitle { number, peer, .. } => (Key::Rfc(*number), None, Some(Arc::clone(peer))),
+        let (key, peer, offer) = match &op {
+            Op::AddTitle { number, peer, .. } => (Key::Rfc(*number), Some(Arc::clone(peer)), None),
             Op::AddFile { file, peer } => {
-                // Whoever has a file of a number has no title of it any more.
-                let number = file.rfc.as_ref().map(|(number, _)| *number);
-                (Key::Name(Arc::clone(&file.name)), number, Some(Arc::clone(peer)))
+                let offer = (Arc::clone(file), Arc::clone(peer));
+                (Key::Name(Arc::clone(&file.name)), Some(Arc::clone(peer)), Some(offer))
             }
             Op::RemoveFile { name } => (Key::Name((*name).into()), None, None),
             Op::RemoveTitle { number } => (Key::Rfc(*number), None, None),
@@ -160,9 +159,14 @@ impl ClusterStore {
         if let Some(peer) = &peer {
             inner.note_peer(session, peer, &key);
         }
-        inner.outbox.note(session, key);
-        if let Some(number) = number {
-            inner.outbox.note(session, Key::Rfc(number));
+        match offer {
+            Some(offer) => {
+                // Whoever has a file of a number has no title of it any more.
+                let number = offer.0.rfc.as_ref().map(|(number, _)| *number);
+                inner.outbox.note_file(session, key, offer);
+                number.into_iter().for_each(|number| inner.outbox.note(session, Key::Rfc(number)));
+            }
+            None => inner.outbox.note(session, key),
         }
         Ok(applied)
     }

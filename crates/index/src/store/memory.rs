@@ -199,28 +199,17 @@ impl MemoryStore {
         file: &Arc<File>,
         peer: &Arc<Peer>,
     ) -> Result<Applied, StoreError> {
-        let old = self.record_of(session, &file.name);
-        if old.is_none() {
-            self.admit(held)?;
-        }
         let keys: Vec<Key> = Said::keys(file).collect();
+        let old = self.put_name(session, held, file, peer)?;
         if let Some((old, _)) = &old {
             self.take_away(session, held, old, &keys);
         }
         for key in keys {
-            if let Key::Hash(hash) = key {
-                self.add_content(session, held, hash, file, peer);
-                continue;
+            match key {
+                Key::Name(_) => {}
+                Key::Hash(hash) => self.add_content(session, held, hash, file, peer),
+                key => self.add_key(session, held, &key, file, peer),
             }
-            let (at, mut shard) = self.shard_to_write(&key);
-            held.shards |= 1 << at;
-            let title = self.watched_title(&shard, session, &key).flatten();
-            // A title counts by itself, a file once under its name.
-            if shard.add_file(session, &key, file, peer) == Some(Was::Title) {
-                self.release(held);
-            }
-            self.tell_keeper(&shard);
-            self.watches.tell(title, None);
         }
         let applied = if old.is_some() { Applied::Replaced } else { Applied::Added };
         if self.watches.are_there() {
@@ -228,6 +217,42 @@ impl MemoryStore {
             self.watches.tell(before, Some(file_entry(session, (Arc::clone(file), Arc::clone(peer)))));
         }
         Ok(applied)
+    }
+
+    /// Puts a file under its name, where there is room for it or it takes another one's; gives what it took it from.
+    fn put_name(
+        &self,
+        session: SessionId,
+        held: &mut Held,
+        file: &Arc<File>,
+        peer: &Arc<Peer>,
+    ) -> Result<Option<(Arc<File>, Arc<Peer>)>, StoreError> {
+        let key = Key::Name(Arc::clone(&file.name));
+        let (at, mut shard) = self.shard_to_write(&key);
+        let mut old = None;
+        shard.add_file_if(session, &key, file, peer, |there| match there {
+            Some((file, peer)) => {
+                old = Some((Arc::clone(file), Arc::clone(peer)));
+                Ok(())
+            }
+            None => self.admit(held),
+        })?;
+        held.shards |= 1 << at;
+        self.tell_keeper(&shard);
+        Ok(old)
+    }
+
+    /// Puts a file under its number, or the last part of its name.
+    fn add_key(&self, session: SessionId, held: &mut Held, key: &Key, file: &Arc<File>, peer: &Arc<Peer>) {
+        let (at, mut shard) = self.shard_to_write(key);
+        held.shards |= 1 << at;
+        let title = self.watched_title(&shard, session, key).flatten();
+        // A title counts by itself, a file once under its name.
+        if shard.add_file(session, key, file, peer) == Some(Was::Title) {
+            self.release(held);
+        }
+        self.tell_keeper(&shard);
+        self.watches.tell(title, None);
     }
 
     /// Puts a file under its content, unless another one of the session with that content says more.
@@ -242,19 +267,23 @@ impl MemoryStore {
         let key = Key::Hash(hash);
         let (at, mut shard) = self.shard_to_write(&key);
         held.shards |= 1 << at;
-        let twin = match shard.get(session, &key) {
-            Some(SaidRef::File(other)) if other.name != file.name => Some(other),
-            _ => None,
-        };
-        if twin.is_some_and(|twin| worth(twin) >= worth(file)) {
+        let mut twin = None;
+        let put = shard.add_file_if(session, &key, file, peer, |there| match there {
+            Some((other, _)) if other.name != file.name && worth(other) >= worth(file) => Err(()),
+            there => {
+                let other = there.filter(|(other, _)| other.name != file.name);
+                twin = other.map(|(other, _)| Arc::clone(&other.name));
+                Ok(())
+            }
+        });
+        if put.is_err() {
             held.twins.add(hash, &file.name);
             return;
         }
         if let Some(twin) = twin {
-            held.twins.add(hash, &twin.name);
+            held.twins.add(hash, &twin);
         }
         held.twins.remove(hash, &file.name);
-        shard.add_file(session, &key, file, peer);
     }
 
     /// Takes a file away from its content; another one of the session with that content takes its place.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::filed::{Filed, FiledRows, Kind};
 use super::listed::Lists;
-use super::order::Order;
+use super::order::{Order, Spot};
 use super::{Cursor, Found, Key, KeyRef, SaidRef, SessionId};
 use crate::wire::v11::body::File;
 
@@ -28,6 +28,14 @@ impl Default for Files {
         let (names, leaves, hashes) = (Order::default(), Order::default(), Order::default());
         Self { rows: FiledRows::default(), names, leaves, hashes, rows_of: Lists::default() }
     }
+}
+
+/// Where a record of a file is or would be. Good until something changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FiledPlace {
+    kind: Kind,
+    spot: Spot,
+    there: Option<u32>,
 }
 
 /// How a row stands to a place.
@@ -53,17 +61,39 @@ impl Files {
         }
     }
 
-    /// Adds or replaces; gives the place of the peer of what was replaced. A number is no key here, and a key must be one of the file's.
-    pub(super) fn add(&mut self, key: &Key, session: SessionId, file: Arc<File>, peer: u32) -> Option<u32> {
+    /// Where a session's record of a key is, or would be put in. `None` for a number, which is no key here.
+    pub(super) fn place(&self, key: &Key, session: SessionId) -> Option<FiledPlace> {
         let kind = Kind::of(key)?;
         let (rows, place) = (&self.rows, (key.as_ref(), session));
-        let (spot, there) = self.order(kind).find(|row| compare(rows, row, place));
+        let compare = |row| compare(rows, row, place);
+        let (spot, there) = match kind {
+            // A folder's names come in their order.
+            Kind::Name | Kind::Leaf => self.order(kind).find_behind_last(session.0, compare),
+            Kind::Hash => self.order(kind).find(compare),
+        };
+        Some(FiledPlace { kind, spot, there })
+    }
+
+    /// What is at a place.
+    pub(super) fn at(&self, place: FiledPlace) -> Option<&Filed> {
+        self.rows.get(place.there?)
+    }
+
+    /// Adds or replaces at a place that was found just now; gives the place of the peer of what was replaced. The key must be one of
+    /// the file's.
+    pub(super) fn put(
+        &mut self,
+        FiledPlace { kind, spot, there }: FiledPlace,
+        session: SessionId,
+        file: Arc<File>,
+        peer: u32,
+    ) -> Option<u32> {
         let filed = Filed { file, session, peer, kind };
         if let Some(row) = there {
             return self.rows.replace(row, filed).map(|old| old.peer);
         }
         let row = self.rows.insert(filed);
-        self.order_mut(kind).insert(spot, row);
+        self.order_mut(kind).insert(session.0, spot, row);
         let rows = &self.rows;
         self.rows_of.added(session, row, peer, |row| rows.belongs_to(*row, session));
         None
@@ -101,7 +131,8 @@ impl Files {
         }
     }
 
-    fn filed(&self, key: &Key, session: SessionId) -> Option<&Filed> {
+    /// A session's record of a key.
+    pub(super) fn filed(&self, key: &Key, session: SessionId) -> Option<&Filed> {
         let place = (key.as_ref(), session);
         let (_, there) = self.order(Kind::of(key)?).find(|row| compare(&self.rows, row, place));
         self.rows.get(there?)

@@ -409,8 +409,10 @@ impl State {
     fn is_told_when_it_asks(&mut self, id: u64, side: usize) {
         let Some(connection) = self.connections.get(&id) else { return };
         let (asker, asked) = (&connection.ends[side], &connection.ends[1 - side]);
-        let from = self.cut_until(asker.host, asked.host).unwrap_or_default().max(ground::now());
-        let at = from + asker.presence.mul_f64(self.rng.f64());
+        let (now, presence) = (ground::now(), asker.presence);
+        let from = self.cut_until(asker.host, asked.host).unwrap_or_default().max(now);
+        // It has heard nothing since now at the latest, and without an answer it gives up.
+        let at = (from + presence.mul_f64(self.rng.f64())).min(now + presence);
         self.after(at, Event { connection: id, side, what: What::Breaks(ErrorKind::ConnectionReset) });
     }
 

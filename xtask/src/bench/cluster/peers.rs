@@ -42,6 +42,11 @@ impl Node {
         Ok(node)
     }
 
+    /// One that stands alone, on these cores.
+    pub(super) fn alone_on(cores: &[usize], programs: &Programs) -> anyhow::Result<Self> {
+        Ok(Self { server: Server::start_on(cores, Kind::Index, programs, &[])? })
+    }
+
     fn get(&self, path: &str) -> anyhow::Result<String> {
         let mut stream = TcpStream::connect(self.server.address)?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;

@@ -1,15 +1,19 @@
 //! What the engine has still to be told: which records of ours changed, bucket by bucket.
 //!
-//! Only what names a record waits; what it says is read when it is told. So however long the engine is away, a record waits once,
-//! and no more can wait than there are records and some that are gone. Beyond that a bucket is compared as a whole.
+//! A record waits by what names it, with the file if that is what was said last; anything else is read when it is told. So however
+//! long the engine is away, a record waits once, and no more can wait than there are records and some that are gone. Beyond that
+//! a bucket is compared as a whole.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use proto::directory::{Key, SessionId};
+use proto::wire::v11::body::File;
 use tokio::sync::Notify;
 
+use super::Peer;
 use super::buckets::{BUCKETS, Bucket, bucket_of};
 
 /// Records that wait in one bucket at most: a quarter of what an index may hold, when they are spread evenly.
@@ -17,6 +21,9 @@ const WAITING_MAX: usize = 20_000;
 
 /// What names a record of ours.
 pub(super) type Named = (SessionId, Key);
+
+/// A file that was said, and who has it.
+pub(super) type Offer = (Arc<File>, Arc<Peer>);
 
 /// All of it.
 #[derive(Debug)]
@@ -33,7 +40,8 @@ struct Waiting {
 
 #[derive(Debug, Default)]
 struct Held {
-    names: HashSet<Named>,
+    /// What each says, if that is known: it is what was noted last.
+    names: HashMap<Named, Option<Offer>>,
     /// There was more than may wait.
     overflowed: bool,
 }
@@ -45,17 +53,32 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// A record came, changed or went.
+    /// A record came, changed or went: it is read when it is told.
     pub(super) fn note(&self, session: SessionId, key: Key) {
-        let waiting = &self.each[usize::from(bucket_of(&key))];
+        self.put((session, key), None);
+    }
+
+    /// A file was said: this is told, unless something else is noted before.
+    pub(super) fn note_file(&self, session: SessionId, key: Key, offer: Offer) {
+        self.put((session, key), Some(offer));
+    }
+
+    fn put(&self, name: Named, offer: Option<Offer>) {
+        let waiting = &self.each[usize::from(bucket_of(&name.1))];
         let mut held = waiting.held();
         if held.names.len() >= WAITING_MAX {
             self.all.fetch_sub(held.names.len(), Ordering::Relaxed);
-            *held = Held { names: HashSet::new(), overflowed: true };
+            *held = Held { names: HashMap::new(), overflowed: true };
         }
-        if held.names.insert((session, key)) {
-            self.all.fetch_add(1, Ordering::Relaxed);
-            waiting.news.notify_one();
+        match held.names.entry(name) {
+            Entry::Occupied(mut there) => {
+                there.insert(offer);
+            }
+            Entry::Vacant(free) => {
+                free.insert(offer);
+                self.all.fetch_add(1, Ordering::Relaxed);
+                waiting.news.notify_one();
+            }
         }
     }
 
@@ -73,12 +96,9 @@ impl Outbox {
     }
 
     /// Takes some of a bucket.
-    pub(super) fn take(&self, bucket: Bucket, most: usize) -> Vec<Named> {
+    pub(super) fn take(&self, bucket: Bucket, most: usize) -> Vec<(Named, Option<Offer>)> {
         let mut held = self.each[usize::from(bucket)].held();
-        let taken: Vec<Named> = held.names.iter().take(most).cloned().collect();
-        for name in &taken {
-            held.names.remove(name);
-        }
+        let taken: Vec<_> = held.names.extract_if(|_, _| true).take(most).collect();
         self.all.fetch_sub(taken.len(), Ordering::Relaxed);
         taken
     }
@@ -103,7 +123,8 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use proto::value::number::RfcNumber;
+    use proto::value::host::{Host, PeerAddr};
+    use proto::value::number::{Port, RfcNumber};
 
     use super::*;
 
@@ -116,8 +137,8 @@ mod tests {
             outbox.note(SessionId(1), key(1));
         }
         assert_eq!((outbox.len(), outbox.count(bucket)), (1, 1));
-        assert_eq!(outbox.take(bucket, 9), [(SessionId(1), key(1))]);
-        assert_eq!(outbox.len(), 0);
+        let names: Vec<Named> = outbox.take(bucket, 9).into_iter().map(|(name, _)| name).collect();
+        assert_eq!((names, outbox.len()), (vec![(SessionId(1), key(1))], 0));
         for session in 0..=WAITING_MAX as u64 {
             outbox.note(SessionId(session), key(1));
         }
@@ -125,5 +146,41 @@ mod tests {
             (outbox.len(), outbox.take_overflow(bucket), outbox.take_overflow(bucket)),
             (1, true, false)
         );
+    }
+
+    #[test]
+    fn what_was_noted_last_is_what_is_told() {
+        let outbox = Outbox::default();
+        let key = Key::Name("notes.txt".into());
+        let bucket = bucket_of(&key);
+        let address = PeerAddr::new(Host::parse(b"10.0.0.1").unwrap(), Port::new(7001).unwrap());
+        let peer = Arc::new(Peer::new(address, [10, 0, 0, 1].into()));
+        let offer = |size| {
+            let name = "notes.txt".into();
+            let file = File {
+                name,
+                size,
+                modified: 0,
+                hash: None,
+                sha256: None,
+                rfc: None,
+                copied: false,
+                partial: false,
+            };
+            (Arc::new(file), Arc::clone(&peer))
+        };
+        let told = || -> Vec<Option<u64>> {
+            outbox.take(bucket, 9).into_iter().map(|(_, offer)| offer.map(|(file, _)| file.size)).collect()
+        };
+        outbox.note_file(SessionId(1), key.clone(), offer(1));
+        outbox.note_file(SessionId(1), key.clone(), offer(2));
+        assert_eq!(told(), [Some(2)]);
+        // It went, or may have: whoever tells looks.
+        outbox.note_file(SessionId(1), key.clone(), offer(3));
+        outbox.note(SessionId(1), key.clone());
+        assert_eq!(told(), [None]);
+        outbox.note(SessionId(1), key.clone());
+        outbox.note_file(SessionId(1), key.clone(), offer(4));
+        assert_eq!(told(), [Some(4)]);
     }
 }

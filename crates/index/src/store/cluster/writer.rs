@@ -5,13 +5,14 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use proto::directory::Said;
 use redis::Value;
 use tokio::time::{sleep, timeout};
 
 use super::buckets::{Bucket, channel, owners, records, sequence};
 use super::catalogue::Node;
 use super::engine::{EngineError, Script};
-use super::outbox::Named;
+use super::outbox::{Named, Offer};
 use super::record::{Holder, field, value, write_delta};
 use super::{Inner, place, slot};
 
@@ -56,7 +57,8 @@ pub(super) async fn write(inner: Arc<Inner>, bucket: Bucket) {
         match told {
             Ok(()) => pause = PAUSES.0,
             Err(error) => {
-                names.into_iter().for_each(|(session, key)| inner.outbox.note(session, key));
+                // What they say may be old by now.
+                names.into_iter().for_each(|((session, key), _)| inner.outbox.note(session, key));
                 if let EngineError::Refused(_) = error {
                     inner.health.note_left_out(1);
                 }
@@ -82,13 +84,14 @@ async fn tell(
     inner: &Inner,
     bucket: Bucket,
     node: &Node,
-    names: &[Named],
+    names: &[(Named, Option<Offer>)],
     number: u64,
 ) -> Result<(), EngineError> {
     let (mut batch, mut put, mut gone) = (Batch { number, ..Batch::default() }, Vec::new(), Vec::new());
-    for (session, key) in names {
+    for ((session, key), offer) in names {
         let Some(field) = field(*session, key) else { continue };
-        match inner.record(*session, key) {
+        let offer = offer.as_ref().map(|(file, peer)| (Said::File(Arc::clone(file)), Arc::clone(peer)));
+        match offer.or_else(|| inner.record(*session, key)) {
             Some((said, peer)) => {
                 batch.put.push((field, value(&said, &Holder::of(&peer))));
                 put.push(place(*session, key));
