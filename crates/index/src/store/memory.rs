@@ -61,6 +61,9 @@ pub struct MemoryStore {
     watches: Watches,
 }
 
+/// A file that was said, and who has it.
+pub(super) type Offer = (Arc<File>, Arc<Peer>);
+
 /// What a session has.
 #[derive(Debug, Default)]
 struct Held {
@@ -226,7 +229,7 @@ impl MemoryStore {
         held: &mut Held,
         file: &Arc<File>,
         peer: &Arc<Peer>,
-    ) -> Result<Option<(Arc<File>, Arc<Peer>)>, StoreError> {
+    ) -> Result<Option<Offer>, StoreError> {
         let key = Key::Name(Arc::clone(&file.name));
         let (at, mut shard) = self.shard_to_write(&key);
         let mut old = None;
@@ -355,7 +358,7 @@ impl MemoryStore {
     }
 
     /// What a session says about a name, and the peer that it named.
-    fn record_of(&self, session: SessionId, name: &str) -> Option<(Arc<File>, Arc<Peer>)> {
+    fn record_of(&self, session: SessionId, name: &str) -> Option<Offer> {
         let key = Key::Name(name.into());
         let shard = self.shards.to_read(&key);
         let record = shard.record(session, &key)?;
@@ -492,7 +495,7 @@ fn worth(file: &File) -> (bool, bool) {
 }
 
 /// A file under its name.
-fn file_entry(session: SessionId, (file, peer): (Arc<File>, Arc<Peer>)) -> Entry {
+fn file_entry(session: SessionId, (file, peer): Offer) -> Entry {
     Entry { key: Key::Name(Arc::clone(&file.name)), session, said: Said::File(file), peer }
 }
 

@@ -7,23 +7,19 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proto::directory::{Key, SessionId};
-use proto::wire::v11::body::File;
 use tokio::sync::Notify;
 
-use super::Peer;
 use super::buckets::{BUCKETS, Bucket, bucket_of};
+use crate::store::memory::Offer;
 
 /// Records that wait in one bucket at most: a quarter of what an index may hold, when they are spread evenly.
 const WAITING_MAX: usize = 20_000;
 
 /// What names a record of ours.
 pub(super) type Named = (SessionId, Key);
-
-/// A file that was said, and who has it.
-pub(super) type Offer = (Arc<File>, Arc<Peer>);
 
 /// All of it.
 #[derive(Debug)]
@@ -123,10 +119,14 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proto::value::host::{Host, PeerAddr};
     use proto::value::number::{Port, RfcNumber};
+    use proto::wire::v11::body::File;
 
     use super::*;
+    use crate::store::Peer;
 
     #[test]
     fn a_record_waits_once_and_a_bucket_is_bounded() {
@@ -180,7 +180,7 @@ mod tests {
         outbox.note(SessionId(1), key.clone());
         assert_eq!(told(), [None]);
         outbox.note(SessionId(1), key.clone());
-        outbox.note_file(SessionId(1), key.clone(), offer(4));
+        outbox.note_file(SessionId(1), key, offer(4));
         assert_eq!(told(), [Some(4)]);
     }
 }

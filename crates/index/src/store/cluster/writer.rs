@@ -12,9 +12,10 @@ use tokio::time::{sleep, timeout};
 use super::buckets::{Bucket, channel, owners, records, sequence};
 use super::catalogue::Node;
 use super::engine::{EngineError, Script};
-use super::outbox::{Named, Offer};
+use super::outbox::Named;
 use super::record::{Holder, field, value, write_delta};
 use super::{Inner, place, slot};
+use crate::store::memory::Offer;
 
 /// Records that are told together at most.
 pub(super) const BATCH: usize = 64;
