@@ -423,4 +423,60 @@ mod tests {
             }
         }
     }
+
+    /// Why what was pushed is refused, if it is.
+    fn refused(bytes: &[u8]) -> Option<Reason> {
+        let now = Instant::now();
+        let mut decoder = RequestDecoder::new(Reading::Lenient);
+        decoder.push(bytes, now);
+        match decoder.poll(now) {
+            Decoded::Refused(refusal) => Some(refusal.reason),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_fills_up_begins_no_request_and_has_no_deadline() {
+        let now = Instant::now();
+        let mut decoder = RequestDecoder::new(Reading::Lenient);
+        for padding in ["\r\n", "~~~ ", "\n"] {
+            decoder.push(padding.as_bytes(), now);
+            assert!(matches!(decoder.poll(now), Decoded::Pending(None)), "{padding:?}");
+        }
+        let later = now + std::time::Duration::from_secs(9);
+        decoder.push(b"L", later);
+        let Decoded::Pending(Some(deadline)) = decoder.poll(later) else { panic!("it has begun") };
+        assert_eq!(deadline, later + crate::limits::REQUEST_DEADLINE, "from its own first byte on");
+    }
+
+    #[test]
+    fn a_line_that_does_not_end_is_refused_one_byte_behind_its_limit() {
+        let begun = b"LOOKUP RFC 1 P2P-CI/1.0\r\n";
+        let open = |length| [begun.as_slice(), &vec![b'x'; length]].concat();
+        // The last byte may be the CR of the line's end.
+        assert_eq!(refused(&open(LINE_BYTES_MAX + 1)), None);
+        for beyond in [2, 3] {
+            assert_eq!(refused(&open(LINE_BYTES_MAX + beyond)), Some(Reason::LineTooLong));
+        }
+    }
+
+    #[test]
+    fn a_head_that_does_not_end_is_refused_one_byte_behind_its_limit() {
+        let begun = format!(
+            "LOOKUP RFC 1 P2P-CI/1.0\r\nHost: h\r\nPort: 1\r\nTitle: t\r\nX: {}\r\n",
+            "x".repeat(8180)
+        );
+        let open = |length: usize, end: &str| {
+            let name = "Y: ";
+            let rest = length - begun.len() - name.len() - end.len();
+            format!("{begun}{name}{}{end}", "y".repeat(rest)).into_bytes()
+        };
+        assert!(HEAD_BYTES_MAX - begun.len() < LINE_BYTES_MAX, "the last line is not what is too long");
+        assert_eq!(refused(&open(HEAD_BYTES_MAX, "")), None);
+        for beyond in [1, 2] {
+            assert_eq!(refused(&open(HEAD_BYTES_MAX + beyond, "")), Some(Reason::HeadTooLong));
+        }
+        assert_eq!(refused(&open(HEAD_BYTES_MAX, "\r\n\r\n")), None, "it ends with its last byte");
+        assert_eq!(refused(&open(HEAD_BYTES_MAX + 1, "\r\n\r\n")), Some(Reason::HeadTooLong));
+    }
 }
