@@ -443,10 +443,10 @@ mod tests {
             decoder.push(padding.as_bytes(), now);
             assert!(matches!(decoder.poll(now), Decoded::Pending(None)), "{padding:?}");
         }
-        let later = now + std::time::Duration::from_secs(9);
+        let later = now + Duration::from_secs(9);
         decoder.push(b"L", later);
         let Decoded::Pending(Some(deadline)) = decoder.poll(later) else { panic!("it has begun") };
-        assert_eq!(deadline, later + crate::limits::REQUEST_DEADLINE, "from its own first byte on");
+        assert_eq!(deadline, later + REQUEST_DEADLINE, "from its own first byte on");
     }
 
     #[test]
