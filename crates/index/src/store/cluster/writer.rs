@@ -91,7 +91,9 @@ async fn tell(
     let (mut batch, mut put, mut gone) = (Batch { number, ..Batch::default() }, Vec::new(), Vec::new());
     for ((session, key), offer) in names {
         let Some(field) = field(*session, key) else { continue };
-        let offer = offer.as_ref().map(|(file, peer)| (Said::File(Arc::clone(file)), Arc::clone(peer)));
+        // What a session said that is over counts no more, whichever was noted first.
+        let offer = offer.as_ref().filter(|_| inner.ours().contains_key(session));
+        let offer = offer.map(|(file, peer)| (Said::File(Arc::clone(file)), Arc::clone(peer)));
         match offer.or_else(|| inner.record(*session, key)) {
             Some((said, peer)) => {
                 batch.put.push((field, value(&said, &Holder::of(&peer))));
