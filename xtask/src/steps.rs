@@ -78,7 +78,7 @@ fn plan(texts: Option<&Path>) -> Vec<Step> {
         tests,
         doc,
         Step::cargo("release build", "build --release --package p2pci"),
-        // Built by the tests. A second build with optimisation would take longer than it saves.
+        // Built by the tests, with optimisation where most of the time goes (`profile.dev.package`), and with the checks of debug builds.
         Step::program("worlds", "target/debug/sim", "--worlds 1000"),
         Step::program("swarms", "target/debug/sim", "--plans --worlds 250"),
         Step::cargo("fuzz", &fuzz::step()),
