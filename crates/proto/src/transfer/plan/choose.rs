@@ -154,7 +154,7 @@ impl Plan {
 }
 
 /// A number that everybody draws alike for a peer and a block.
-fn lot(peer: u64, block: u32) -> u64 {
+pub(super) fn lot(peer: u64, block: u32) -> u64 {
     // The finalizer of SplitMix64.
     let mut lot = peer ^ u64::from(block).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     lot = (lot ^ (lot >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

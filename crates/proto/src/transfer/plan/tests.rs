@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
+mod choose;
 mod swarm;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -2,13 +2,13 @@
 
 use super::*;
 
-const COMPLETE: SourceId = SourceId(0);
-const ONE: SourceId = SourceId(1);
-const OTHER: SourceId = SourceId(2);
+pub(super) const COMPLETE: SourceId = SourceId(0);
+pub(super) const ONE: SourceId = SourceId(1);
+pub(super) const OTHER: SourceId = SourceId(2);
 /// Nobody is given up, or asked for what others have, before this.
 const CALM: Duration = Duration::from_secs(20);
 
-fn calm() -> Pace {
+pub(super) fn calm() -> Pace {
     Pace { stalled: CALM, spare: CALM, outstanding: 1, ..Pace::in_swarm() }
 }
 
@@ -16,12 +16,12 @@ fn plan(blocks: u32, there: Runs, pace: Pace) -> Plan {
     Plan::new(Layout::new(u64::from(blocks) * MIB).unwrap(), there, pace, 9)
 }
 
-fn have(has: &[(u32, u32)], coming: &[u32]) -> Have {
+pub(super) fn have(has: &[(u32, u32)], coming: &[u32]) -> Have {
     Have { peer: 5, has: has.to_vec(), coming: coming.to_vec(), ..Have::default() }
 }
 
 /// What is asked of whom, block by block.
-fn asked(actions: Vec<Action>) -> Vec<(SourceId, u32)> {
+pub(super) fn asked(actions: Vec<Action>) -> Vec<(SourceId, u32)> {
     let runs = actions.into_iter().map(|action| match action {
         Action::Fetch(id, run) => (id, run),
         other => panic!("{other:?}"),
