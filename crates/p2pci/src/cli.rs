@@ -218,7 +218,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where the index is, for every command but `client`, which takes it as an argument.
+/// Where the index is.
 #[derive(Debug, Args)]
 pub struct ServerFlag {
     /// The index; several with commas between them are used together, and any of them may be gone
@@ -304,11 +304,11 @@ pub struct Limits {
 /// `p2pci client`
 #[derive(Debug, Args)]
 pub struct Client {
-    /// The index; several with commas between them are used together, and any of them may be gone
-    #[arg(value_name = "[tls://]HOST[:PORT][#FINGERPRINT],…", env = "P2PCI_SERVER", default_value = "localhost", value_parser = indexes)]
-    pub server: Indexes,
+    /// The index, as the original takes it: goes before --server
+    #[arg(value_name = "SERVER", value_parser = indexes)]
+    pub first: Option<Indexes>,
     #[command(flatten)]
-    pub trust: Trust,
+    pub index: ServerFlag,
     /// The folder of this peer's files; made if it is not there
     #[arg(long, value_name = "DIR", default_value = "rfc", env = "P2PCI_DIR")]
     pub dir: PathBuf,

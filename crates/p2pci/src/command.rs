@@ -24,7 +24,12 @@ impl Command {
     /// Reads the files that say whom to believe.
     fn complete(&mut self) -> Result<(), Failure> {
         match self {
-            Self::Client(args) => args.trust.complete(&mut args.server),
+            Self::Client(args) => {
+                if let Some(first) = args.first.take() {
+                    args.index.server = first;
+                }
+                args.index.complete()
+            }
             Self::Share(args) => args.index.complete(),
             Self::Get(args) => args.index.complete(),
             Self::Lookup(args) => args.index.complete(),

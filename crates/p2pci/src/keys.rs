@@ -46,8 +46,7 @@ impl ServerFlag {
 }
 
 impl Trust {
-    /// The same for these indexes.
-    pub fn complete(&self, servers: &mut Indexes) -> Result<(), Failure> {
+    fn complete(&self, servers: &mut Indexes) -> Result<(), Failure> {
         if let Some(own) = given(&self.own)? {
             dial::identify(own);
         }

@@ -36,9 +36,9 @@ pub async fn run(args: Client, out: Out) -> Result<(), Failure> {
     let observer = Arc::new(Narrator { out });
     let peer = LocalPeer::start(
         Spec {
-            indexes: args.server.clone(),
+            indexes: args.index.server.clone(),
             host: args.uploads.host.clone(),
-            door: Door::new(&args.uploads, &args.trust.own)?,
+            door: Door::new(&args.uploads, &args.index.trust.own)?,
             rates: Rates::from(&args.limits),
             announce: !args.no_announce,
         },
@@ -46,7 +46,7 @@ pub async fn run(args: Client, out: Out) -> Result<(), Failure> {
         observer,
     )?;
     peer.link.connected(JOIN).await.map_err(cannot_join)?;
-    let index = all_typed(&args.server);
+    let index = all_typed(&args.index.server);
     if args.no_announce {
         out.line(format_args!("Joined {index}"));
     } else {
@@ -59,7 +59,7 @@ pub async fn run(args: Client, out: Out) -> Result<(), Failure> {
             Err(_) => out.line(format_args!("Joined {index}; the files of {folder} are still being added")),
         }
     }
-    let menu = Menu::new(&peer, &args.server, &args.dir, out, StdinLines::start()?);
+    let menu = Menu::new(&peer, &args.index.server, &args.dir, out, StdinLines::start()?);
     tokio::select! {
         () = menu.run() => {}
         () = signals::interrupted() => out.line(""),

@@ -186,6 +186,25 @@ fn the_folder_is_made_when_it_is_not_there() {
 }
 
 #[test]
+fn the_index_is_an_argument_as_in_the_original_or_an_option_as_elsewhere() {
+    let index = Index::start();
+    let (here, address) = (empty_folder(), index.address());
+    let wrong = "tls://nobody.invalid";
+    for (words, variable) in [
+        (vec!["client", &address], wrong),
+        (vec!["client", "--server", &address], wrong),
+        (vec!["client", &address, "--server", wrong], wrong),
+        (vec!["client"], &address),
+    ] {
+        let mut command = p2pci(words.iter().copied());
+        command.current_dir(here.path()).env("P2PCI_SERVER", variable);
+        let mut client = Client::from_command(command);
+        client.answer(REQUEST, "5");
+        assert_eq!(client.ends(PATIENCE).0, Some(0), "{words:?}");
+    }
+}
+
+#[test]
 fn a_download_never_replaces_another_content() {
     let index = Index::start();
     let (theirs, mine) = (folder(&[(1, "theirs")]), folder(&[(1, "mine")]));
