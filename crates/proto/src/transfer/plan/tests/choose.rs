@@ -126,6 +126,47 @@ fn who_is_new_is_not_asked_for_what_another_one_brings_soon() {
 }
 
 #[test]
+fn who_is_new_is_tried_only_beside_those_who_have_been_looked_at() {
+    let now = Instant::now();
+    let mut plan = seeded(2, Pace::default(), 1);
+    assert_eq!(asked(plan.on(Event::Joined(COMPLETE), now)).len(), 2);
+    let soon = now + SECOND / 10;
+    // At this rate it takes 6 s for a block, but the first bytes come slowly from everybody.
+    assert_eq!(plan.on(Event::Bytes(COMPLETE, MIB / 64), soon), []);
+    assert_eq!(plan.on(Event::Joined(OTHER), soon), []);
+}
+
+#[test]
+fn a_fast_one_takes_over_what_one_of_usual_pace_owes() {
+    let now = Instant::now();
+    let mut plan = seeded(8, Pace::default(), 1);
+    let mut owed = asked(plan.on(Event::Joined(COMPLETE), now));
+    for second in 1..=3 {
+        let (_, block) = owed.remove(0);
+        owed.extend(brings(&mut plan, COMPLETE, block, now + second * SECOND));
+    }
+    assert_eq!(owed.len(), 3);
+    let fast = asked(plan.on(Event::Joined(OTHER), now + 3 * SECOND));
+    let later = now + 3 * SECOND + SECOND / 5;
+    // What comes next from there is there sooner.
+    let taken = [(OTHER, owed[2].1), (OTHER, owed[1].1)];
+    assert_eq!(brings(&mut plan, OTHER, fast[0].1, later), taken);
+}
+
+#[test]
+fn one_that_nobody_needs_is_asked_for_one_block_after_the_other() {
+    let now = Instant::now();
+    let mut plan = seeded(8, Pace { spare: SECOND, outstanding: 3, ..calm() }, 1);
+    assert_eq!(told(&mut plan, ONE, &[(0, 8)], now).len(), 1);
+    assert_eq!(plan.on(Event::Joined(COMPLETE), now), []);
+    let later = now + SECOND;
+    let first = asked(plan.on(Event::Tick, later));
+    assert_eq!(first.len(), 1);
+    // It is fast, and would be given three at once; but others have these too, and somebody may need it any time.
+    assert_eq!(brings(&mut plan, COMPLETE, first[0].1, later + SECOND / 10).len(), 1);
+}
+
+#[test]
 fn of_what_a_slower_one_owes_comes_first_what_it_would_bring_last() {
     let now = Instant::now();
     let mut plan = seeded(8, Pace::default(), 1);
