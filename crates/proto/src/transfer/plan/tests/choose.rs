@@ -96,6 +96,7 @@ fn lots_are_those_of_splitmix64() {
         [0xE220_A839_7B1D_CDAF, 0x6E78_9E6A_A1B9_65F4, 0x06C4_5D18_8009_454F]
     );
     assert_eq!(lot(0x9E37_79B9_7F4A_7C15, 0), lot(0, 1));
+    assert_eq!(lot(0x9E37_79B9_7F4A_7C15, 1), 0);
 }
 
 #[test]
@@ -201,6 +202,14 @@ fn one_with_a_part_that_is_new_is_taken_for_as_good_as_the_slowest() {
     assert_eq!(told(&mut plan, ONE, &[(1, 2)], now), [(ONE, 1)]);
     assert_eq!(told(&mut plan, OTHER, &[(1, 2)], now), [], "it owes one");
     assert_eq!(brings(&mut plan, OTHER, 0, now + SECOND), [], "1 will soon come");
+    // But not where another one is faster than that.
+    let mut plan = seeded(3, calm(), 1);
+    for (id, block) in [(OTHER, 0), (THIRD, 1), (ONE, 2)] {
+        assert_eq!(told(&mut plan, id, &[(block, block + 1)], now), [(id, block)]);
+    }
+    assert_eq!(told(&mut plan, THIRD, &[(2, 3)], now), [], "it owes one");
+    assert_eq!(brings(&mut plan, THIRD, 1, now + SECOND / 10), []);
+    assert_eq!(brings(&mut plan, OTHER, 0, now + SECOND), [(THIRD, 2)]);
     // Unlike one that has everything, of which everybody wants something.
     let mut plan = seeded(2, calm(), 1);
     assert_eq!(told(&mut plan, OTHER, &[(0, 1)], now), [(OTHER, 0)]);
