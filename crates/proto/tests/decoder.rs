@@ -179,6 +179,28 @@ fn silence_ends_a_request_only_when_everything_needed_is_there() {
 }
 
 #[test]
+fn an_open_line_that_is_no_header_begins_the_next_request() {
+    let start = Instant::now();
+    let mut decoder = RequestDecoder::new(Reading::Lenient);
+    decoder.push(b"LIST ALL P2P-CI/1.0\nHost: a\nPort: 1\nLIST A", start);
+    assert_eq!(decoder.poll(start), Decoded::Pending(Some(start + QUIET_CRLF)));
+    let Decoded::Request(first) = decoder.poll(start + QUIET_CRLF) else { panic!("not complete") };
+    assert_eq!(first.framing.dialect(), Dialect::Original);
+    decoder.push(b"LL P2P-CI/1.0\nHost: b\nPort: 1\n\n", start + QUIET_CRLF);
+    let Decoded::Request(second) = decoder.poll(start + QUIET_CRLF) else { panic!("not complete") };
+    assert_eq!(second.framing.dialect(), Dialect::LfBlank);
+}
+
+#[test]
+fn what_is_refused_before_its_end_is_answered_as_specified() {
+    let start = Instant::now();
+    let mut decoder = RequestDecoder::new(Reading::Lenient);
+    decoder.push(b"ADD RFC 1 P2P-CI/1.0\r\nHost:a\r\n", start);
+    let Decoded::Refused(refusal) = decoder.poll(start + REQUEST_DEADLINE) else { panic!("still waiting") };
+    assert_eq!((refusal.reason, refusal.framing.dialect()), (Reason::Incomplete, Dialect::Spec));
+}
+
+#[test]
 fn the_time_that_telling_the_tongue_took_is_no_silence() {
     let began = Instant::now();
     let now = began + QUIET_LF * 10;

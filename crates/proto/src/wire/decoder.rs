@@ -326,7 +326,7 @@ impl RequestDecoder {
     /// Whether silence would complete the request, as which kind, with what length and after how long.
     fn complete_by_silence(&mut self) -> Option<(Ending, usize, Duration)> {
         let open = self.rest().get(self.line..).unwrap_or_default();
-        if open.is_empty() || !open.contains(&b':') {
+        if !open.contains(&b':') {
             // An open line without a colon is no header: it begins the next request.
             let patience = match (open.is_empty(), self.head.any_crlf) {
                 (true, false) => QUIET_LF,
