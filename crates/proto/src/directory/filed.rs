@@ -112,4 +112,26 @@ mod tests {
     fn a_row_takes_24_bytes() {
         assert_eq!(size_of::<Option<Filed>>(), 24);
     }
+
+    #[test]
+    fn rows_grow_by_an_eighth() {
+        let file = Arc::new(File {
+            name: "a".into(),
+            size: 1,
+            modified: 0,
+            hash: None,
+            rfc: None,
+            copied: false,
+            partial: false,
+            sha256: None,
+        });
+        let (mut filed, mut moves) = (FiledRows::default(), 0);
+        for count in 1..=10_000 {
+            let before = filed.rows.capacity();
+            filed.insert(Filed { file: Arc::clone(&file), session: SessionId(1), peer: 0, kind: Kind::Name });
+            assert!(filed.rows.capacity() <= count + count / 8 + 4, "room for {count} rows");
+            moves += usize::from(filed.rows.capacity() != before);
+        }
+        assert!(moves < 100, "{moves} moves of 10,000 rows");
+    }
 }

@@ -128,3 +128,21 @@ impl<K: Ord> List<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_grow_by_a_quarter() {
+        let (mut keys, mut room, mut moves) = (Keys::One(0), 0, 0);
+        for count in 2..=10_000 {
+            keys.push(count);
+            let Keys::Several(several) = &keys else { panic!("{count} keys") };
+            assert!(several.capacity() <= count + count / 4 + 4, "room for {count} keys");
+            moves += usize::from(several.capacity() != room);
+            room = several.capacity();
+        }
+        assert!(moves < 50, "{moves} moves of 10,000 keys");
+    }
+}

@@ -228,3 +228,24 @@ impl Numbers {
 fn next(SessionId(session): SessionId) -> SessionId {
     SessionId(session.saturating_add(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_that_come_and_go_do_not_pile_up() {
+        let [stays, changes] = [1, 2].map(|number| RfcNumber::new(number).unwrap());
+        let (mut numbers, session) = (Numbers::default(), SessionId(1));
+        numbers.add_title(stays, session, "stays", 0);
+        for round in 0..20_000 {
+            numbers.add_title(changes, session, &format!("title {round}"), 0);
+            assert!(!numbers.titles.is_wasteful(), "in round {round}");
+        }
+        for (number, expected) in [(stays, "stays"), (changes, "title 19999")] {
+            let Some(SaidRef::Title(title)) = numbers.get(number, session) else { panic!("no {expected}") };
+            assert_eq!(title.as_str(), expected);
+        }
+        assert_eq!(numbers.titles(), 2);
+    }
+}

@@ -122,6 +122,35 @@ fn a_file_is_found_by_each_of_its_keys() {
 }
 
 #[test]
+fn who_looks_for_a_last_part_finds_every_file_that_ends_so_or_the_one_of_that_name() {
+    let name = Arc::from("a/b");
+    let own = KeyRef::Leaf { leaf: "b", name: &name };
+    for (leaf, name, finds) in [("b", "", true), ("b", "a/b", true), ("b", "x/b", false), ("c", "", false)] {
+        let key = Key::Leaf { leaf: leaf.into(), name: name.into() };
+        assert_eq!(own.is_found_by(&key), finds, "{key:?}");
+    }
+}
+
+#[test]
+fn who_adds_a_file_is_shown_what_stands_there_and_may_think_better_of_it() {
+    let (session, first, second) = (SessionId(1), file(0, 1), file(0, 2));
+    let key = Key::Name("a".into());
+    let mut directory: Directory<u64> = Directory::default();
+    let mut add = |file: &Arc<File>, shown: Option<&Arc<File>>, may: Result<(), ()>| {
+        directory.add_file_if(session, &key, file, &Arc::new(1), |there| {
+            assert_eq!(there.map(|(file, peer)| (file, **peer)), shown.map(|file| (file, 1)));
+            may
+        })
+    };
+    assert_eq!(add(&first, None, Err(())), Err(()));
+    assert_eq!(add(&first, None, Ok(())), Ok(None));
+    assert_eq!(add(&second, Some(&first), Err(())), Err(()));
+    assert_eq!(add(&second, Some(&first), Ok(())), Ok(Some(Was::File)));
+    assert_eq!(add(&first, Some(&second), Err(())), Err(()));
+    assert_eq!(directory.remove_session(session), 1);
+}
+
+#[test]
 fn equal_titles_and_peers_are_kept_once() {
     let (mut directory, peer) = (Directory::default(), Arc::new(7));
     for number in 1..=3 {
