@@ -1,7 +1,7 @@
 //! Whom a block is asked of, each rule by itself.
 
 use super::super::choose::lot;
-use super::swarm::{COMPLETE, ONE, OTHER, asked, calm, have};
+use super::swarm::{CALM, COMPLETE, ONE, OTHER, asked, calm, have};
 use super::*;
 
 const THIRD: SourceId = SourceId(3);
@@ -69,11 +69,11 @@ fn what_only_a_slow_one_has_too_is_as_rare_as_if_it_did_not() {
 fn what_only_a_stalled_one_has_too_is_as_rare_as_if_it_did_not() {
     let now = Instant::now();
     for seed in SEEDS {
-        let mut plan = seeded(12, Pace { stalled: SECOND * 20, ..calm() }, seed);
+        let mut plan = seeded(12, calm(), seed);
         assert_eq!(told(&mut plan, OTHER, &[(0, 1)], now), [(OTHER, 0)]);
         assert_eq!(told(&mut plan, THIRD, &[(4, 12)], now).len(), 1);
-        assert_eq!(plan.on(Event::Bytes(THIRD, MIB / 2), now + 19 * SECOND), []);
-        let later = now + 20 * SECOND;
+        assert_eq!(plan.on(Event::Bytes(THIRD, MIB / 2), now + CALM - SECOND), []);
+        let later = now + CALM;
         assert_eq!(told(&mut plan, OTHER, &[(3, 4)], later), [], "it is not asked for more");
         assert_eq!(told(&mut plan, ONE, &[(3, 12)], later), [(ONE, 3)]);
     }

@@ -6,7 +6,7 @@ pub(super) const COMPLETE: SourceId = SourceId(0);
 pub(super) const ONE: SourceId = SourceId(1);
 pub(super) const OTHER: SourceId = SourceId(2);
 /// Nobody is given up, or asked for what others have, before this.
-const CALM: Duration = Duration::from_secs(20);
+pub(super) const CALM: Duration = Duration::from_secs(20);
 
 pub(super) fn calm() -> Pace {
     Pace { stalled: CALM, spare: CALM, outstanding: 1, ..Pace::in_swarm() }
