@@ -5,7 +5,7 @@
 
 use crate::backoff::BackOff;
 use crate::first::{Opening, opening};
-use crate::limits::{ABORT_WAIT, HANDSHAKE_WAIT, LINGERING_MAX, REFUSAL_PATIENCE, UNPROVEN_MAX};
+use crate::limits::{ABORT_WAIT, HANDSHAKE_WAIT, LAST_WORDS, LINGERING_MAX, REFUSAL_PATIENCE, UNPROVEN_MAX};
 use crate::listen::Listeners;
 use crate::lists::{AddressLists, Listed};
 use crate::permits::{Denied, Permit, Permits};
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 /// Whom to let in.
 #[derive(Debug, Clone)]
@@ -145,8 +145,8 @@ pub trait AcceptObserver: Send + Sync {
 /// Accepts connections and hands each to `handler`, in a task of its own, once it has said something. A connection that stays
 /// silent has no deadline; one that began gets to the handler at the latest 10 s after its first byte.
 ///
-/// Returns after `stop`: listening ends at once, connections that have said nothing are closed, and handlers (which should
-/// hear the same stop) have [`Policy::drain`] to end before they are aborted. Dropping this future ends everything at once.
+/// Returns after `stop`: listening ends at once, connections that say nothing within [`LAST_WORDS`] are closed, and handlers (which
+/// should hear the same stop) have [`Policy::drain`] to end before they are aborted. Dropping this future ends everything at once.
 pub async fn serve<H, F>(
     listeners: Listeners,
     policy: Policy,
@@ -394,7 +394,7 @@ async fn hear(arrival: &mut Arrival, observer: &dyn AcceptObserver, stop: &StopS
         tokio::select! {
             biased;
             opened = &mut opening => return opened,
-            () = stop.stopped() => return None,
+            () = too_late(stop) => return None,
             // Of many who come back at once, some may be told to go before they were heard: they have spoken all the same.
             () = arrival.place.told_to_go(), if may_go => may_go = arrival.stream.has_unread(),
         }
@@ -410,6 +410,13 @@ async fn hear(arrival: &mut Arrival, observer: &dyn AcceptObserver, stop: &StopS
     }
 }
 
+/// Waits until whoever has not begun is not waited for any more.
+async fn too_late(stop: &StopSignal) {
+    stop.stopped().await;
+    // Boxed, as those who are silent long before the stop need no room for it.
+    Box::pin(sleep(LAST_WORDS)).await;
+}
+
 /// Takes the handshake, and waits until something has been said behind it. Until then the connection has proven nothing: it keeps
 /// its place among those that may have to go.
 async fn secure(
@@ -423,7 +430,7 @@ async fn secure(
     let left = HANDSHAKE_WAIT.saturating_sub(opened.first_byte_at.elapsed());
     let shaken = tokio::select! {
         shaken = tls.accept(stream, opened.bytes, left) => shaken,
-        () = stop.stopped() => return None,
+        () = too_late(stop) => return None,
         () = place.told_to_go() => {
             let reason = RefusedReason::MadeRoom { max: UNPROVEN_MAX };
             observer.notice(AcceptNotice::Refused { source, reason });

@@ -46,6 +46,9 @@ pub const REFUSAL_PATIENCE: Duration = Duration::from_secs(2);
 pub const DISCARD_MAX: usize = 1024 * 1024;
 /// Bytes discarded at once.
 pub const DISCARD_READ: usize = 8 * 1024;
+/// How long after a stop a connection may begin, if it was taken before: whoever connects just then speaks at once, and would see
+/// its first request lost.
+pub const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long aborted connections get to notice that they were aborted.
 pub const ABORT_WAIT: Duration = Duration::from_secs(1);
 

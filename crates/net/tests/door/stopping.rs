@@ -3,7 +3,9 @@
 use crate::{LIMIT, Server, echo, hear, hear_out, policy, say};
 use net::accept::{AcceptNotice, Incoming, Policy};
 use net::stream::Stream;
+use std::io::Write as _;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -19,6 +21,21 @@ async fn a_stop_ends_silent_connections_and_waits_for_handlers() {
     assert!(Stream::connect(server.address, LIMIT).await.is_err(), "it still listens");
     assert!(!server.serving.is_finished(), "it did not wait for the handler");
     drop(busy);
+    timeout(LIMIT, server.serving).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_speaks_just_when_the_stop_comes_is_served() {
+    let mut server = Server::start(policy(), echo);
+    let mut late = std::net::TcpStream::connect(server.address).unwrap();
+    assert!(matches!(server.notice().await, AcceptNotice::Connected { .. }));
+    // Nothing is awaited from here to the stop, so the server hears of that first.
+    late.write_all(b"QUIT\n").unwrap();
+    server.stopper.stop();
+    late.set_nonblocking(true).unwrap();
+    let mut late = Stream::plain(TcpStream::from_std(late).unwrap());
+    hear(&mut late, b"QUIT\n").await;
+    drop(late);
     timeout(LIMIT, server.serving).await.unwrap().unwrap();
 }
 
