@@ -25,13 +25,14 @@ const HELP: &str = "\
 usage: cargo xtask NAME
 
   test [--offline]   everything that must pass: parts, tidy, formatting, clippy, tests, docs, release build,
-                     instructions, crowd, torture, demo
+                     worlds, swarms, fuzz, instructions, crowd, torture, demo
                      (--offline fetches nothing)
   tidy               the house rules that a linter lacks
-  sim [--worlds N] [--seed N] [--twice] [--plans] [--swarm]
+  sim [--worlds N | --minutes M] [--seed N] [--twice] [--plans] [--swarm]
                      simulated systems from one seed each: index, peers, disks, network and clock; a failure names the seed
-                     that shows it again, and a seed alone says what happens in its world (--twice: each one is played once
-                     more, and must be the same; --plans: the plans of downloads alone; --swarm: some of those to look at)
+                     that shows it again, and a seed alone says what happens in its world (a thousand from seed 0 where
+                     nothing is said; --minutes: as many as begin in that time; --twice: each one is played once more, and
+                     must be the same; --plans: the plans of downloads alone; --swarm: some of those to look at)
   help               this text
 ";
 

@@ -12,7 +12,7 @@ use sim::swarm::scenario::{MBIT_80, Scenario};
 use self::asked::{Asked, What};
 
 /// Swarms that are shown.
-const SWARMS: u64 = 5;
+const SWARMS: usize = 5;
 
 fn main() -> ExitCode {
     match simulate() {
@@ -32,21 +32,22 @@ fn simulate() -> anyhow::Result<()> {
         What::Systems => worlds::play_all(&asked, &mut out),
         What::World(seed) => worlds::play(seed, &mut out),
         What::Plans => play_swarms(&asked, &mut out),
-        What::Shown => {
-            let mut seeds = asked.first..asked.first.saturating_add(asked.worlds.min(SWARMS));
-            seeds.try_for_each(|seed| show_swarm(&Scenario::swarm(8, 64, seed), &mut out))
-        }
+        What::Shown => asked
+            .seeds()
+            .take(SWARMS)
+            .try_for_each(|seed| show_swarm(&Scenario::swarm(8, 64, seed), &mut out)),
     }
 }
 
 /// The plans of downloads alone.
 fn play_swarms(asked: &Asked, out: &mut impl std::io::Write) -> anyhow::Result<()> {
-    let (mut bad, mut events, mut banned) = (0, 0, 0);
+    let (mut swarms, mut bad, mut events, mut banned) = (0_u64, 0, 0, 0);
     for seed in asked.seeds() {
+        swarms += 1;
         let (report, faults) = judge(&Scenario::random(seed));
         events += report.events;
         banned += report.outcomes.iter().map(|outcome| outcome.banned.len()).sum::<usize>();
-        if asked.worlds == 1 {
+        if asked.is_one() {
             writeln!(out, "{report:#?}")?;
         }
         for fault in &faults {
@@ -56,8 +57,8 @@ fn play_swarms(asked: &Asked, out: &mut impl std::io::Write) -> anyhow::Result<(
     }
     writeln!(
         out,
-        "{} swarms, {events} events, {banned} liars banned by a downloader after one block each, {bad} swarms with faults",
-        asked.worlds
+        "{swarms} swarms from seed {}, {events} events, {banned} liars banned by a downloader after one block each, {bad} swarms with faults",
+        asked.first
     )?;
     anyhow::ensure!(bad == 0, "{bad} swarms with faults");
     Ok(())

@@ -3,15 +3,15 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use anyhow::Context as _;
 use sim::system::scenario::Scenario;
 use sim::system::world::{self, Report};
 
-use crate::asked::Asked;
+use crate::asked::{Asked, Seeds};
 
 /// Every so-manieth world is played twice, to see that it is the same.
 const PLAYED_TWICE: u64 = 20;
@@ -50,19 +50,16 @@ struct Played {
 /// Plays many worlds, as many at once as there are cores.
 pub(crate) fn play_all(asked: &Asked, out: &mut impl Write) -> anyhow::Result<()> {
     let program = std::env::current_exe()?;
-    let (next, seeds) = (AtomicU64::new(asked.first), asked.seeds());
+    let seeds = Mutex::new(asked.seeds());
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let (mut bad, mut sums) = (0, [0; 4]);
+    let (mut worlds, mut bad, mut sums) = (0_u64, 0, [0; 4]);
     thread::scope(|scope| -> anyhow::Result<()> {
         let (played, results) = channel();
         for _ in 0..cores {
-            let (program, next, seeds, played) = (&program, &next, &seeds, played.clone());
+            let (program, seeds, played) = (&program, &seeds, played.clone());
             scope.spawn(move || {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if !seeds.contains(&seed)
-                        || played.send((seed, play_checked(program, seed, asked))).is_err()
-                    {
+                while let Some(seed) = next(seeds) {
+                    if played.send((seed, play_checked(program, seed, asked))).is_err() {
                         return;
                     }
                 }
@@ -72,7 +69,8 @@ pub(crate) fn play_all(asked: &Asked, out: &mut impl Write) -> anyhow::Result<()
         for (seed, result) in results {
             let Played { trace, counts, faults, log } = result.with_context(|| format!("world {seed}"))?;
             sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-            if asked.worlds == 1 {
+            worlds += 1;
+            if asked.is_one() {
                 log.iter().try_for_each(|line| writeln!(out, "{line}"))?;
                 writeln!(out, "world {seed}: trace {trace}")?;
             }
@@ -86,12 +84,16 @@ pub(crate) fn play_all(asked: &Asked, out: &mut impl Write) -> anyhow::Result<()
     let [events, happened, failed, seconds] = sums;
     writeln!(
         out,
-        "{} worlds, {events} events, {happened} faults injected, {failed} downloads begun again, {} hours of their time, {bad} worlds with faults",
-        asked.worlds,
+        "{worlds} worlds from seed {}, {events} events, {happened} faults injected, {failed} downloads begun again, {} hours of their time, {bad} worlds with faults",
+        asked.first,
         seconds / 3600
     )?;
     anyhow::ensure!(bad == 0, "{bad} worlds with faults");
     Ok(())
+}
+
+fn next(seeds: &Mutex<Seeds>) -> Option<u64> {
+    seeds.lock().unwrap_or_else(PoisonError::into_inner).next()
 }
 
 fn play_checked(program: &PathBuf, seed: u64, asked: &Asked) -> anyhow::Result<Played> {
