@@ -6,7 +6,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -19,6 +18,8 @@ const NAME_BYTES_MAX: usize = 255;
 const PART: &[u8] = b".part";
 /// What the name of a part's journal ends in.
 const JOURNAL: &[u8] = b".part.journal";
+/// Hexadecimal digits of what is made of a name that gets too long.
+const NUMBER: usize = 16;
 /// How often a name may change its meaning under our hands before we call it busy.
 const TRIES: usize = 5;
 
@@ -194,9 +195,9 @@ fn beside(target: &OsStr, ending: &[u8]) -> OsString {
     if name.len() + ending.len() <= NAME_BYTES_MAX {
         return OsString::from_vec([name, ending].concat());
     }
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    let number = format!("-{:016x}", hasher.finish());
+    // A later version finds the part again.
+    let hash = blake3::hash(name).to_hex();
+    let number = format!("-{}", &hash[..NUMBER]);
     let mut kept = NAME_BYTES_MAX.saturating_sub(number.len() + ending.len());
     // Not within a character.
     while kept > 0 && name.get(kept).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000) {
@@ -219,6 +220,8 @@ mod tests {
                 names.iter().all(|name| name.len() <= NAME_BYTES_MAX && name.as_bytes().ends_with(ending))
             );
         }
+        let kept = "a".repeat(255 - PART.len() - 17);
+        assert_eq!(beside(OsStr::new(&"a".repeat(255)), PART), *format!("{kept}-3486a9528b3abb15.part"));
         let name = beside(OsStr::new(&"ü".repeat(127)), PART);
         assert!(name.len() <= NAME_BYTES_MAX && name.to_str().is_some(), "{name:?}");
     }
