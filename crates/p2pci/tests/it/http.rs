@@ -3,6 +3,7 @@
 mod browse;
 mod browser;
 mod proxied;
+mod sent_on;
 mod smuggling;
 mod tools;
 mod traversal;

@@ -1,7 +1,10 @@
 //! What the API says.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
+use crate::world::v11::{add_files, hashed};
 use crate::world::{Index, PATIENCE, Sharer, http_get, noise, wait_for};
 
 /// The same text for every name: one content.
@@ -81,6 +84,21 @@ fn files_are_paged_in_order_each_once_with_how_many_have_it() {
     let peers = pages(&index, "/api/v1/peers?limit=2", "peers");
     let records: Vec<_> = peers.concat().iter().map(|peer| peer["records"].as_u64().unwrap()).collect();
     assert_eq!((peers.len(), records), (2, vec![3, 1, 1]));
+}
+
+#[test]
+fn what_a_search_finds_is_paged_each_once() {
+    let index = Index::start();
+    let mut peer = index.raw();
+    let files: Vec<Value> = (0..5).map(|at| hashed(&format!("page {at}.txt"), 1, 'c')).collect();
+    assert_eq!(peer.ask_v11(add_files("127.0.0.1", 6000, &files)).status, 200);
+    // Pages follow each other by their places, so they are whole once nothing is taken in any more.
+    wait_for(PATIENCE, "all of them on pages that do not overlap", || {
+        let found = pages(&index, "/api/v1/search?query=page&limit=2", "files");
+        let counts: Vec<usize> = found.iter().map(Vec::len).collect();
+        let names: BTreeSet<String> = found.concat().iter().map(|file| file["name"].to_string()).collect();
+        (counts == [2, 2, 1] && names.len() == 5).then_some(())
+    });
 }
 
 #[test]
