@@ -224,5 +224,8 @@ mod tests {
         assert_eq!(beside(OsStr::new(&"a".repeat(255)), PART), *format!("{kept}-3486a9528b3abb15.part"));
         let name = beside(OsStr::new(&"ü".repeat(127)), PART);
         assert!(name.len() <= NAME_BYTES_MAX && name.to_str().is_some(), "{name:?}");
+        // Where no character begins nothing of it is kept.
+        let name = beside(OsStr::from_bytes(&[0x80; 255]), PART);
+        assert_eq!(name.len(), 1 + NUMBER + PART.len(), "{name:?}");
     }
 }
