@@ -70,7 +70,7 @@ fn plan(texts: Option<&Path>) -> Vec<Step> {
     doc.variable = Some(("RUSTDOCFLAGS", "-D warnings"));
     let mut tests = Step::cargo("tests", "test --workspace");
     // Most of them wait: for other processes, and for what is over at a certain time.
-    tests.variable = Some(("RUST_TEST_THREADS", "4"));
+    tests.variable = Some(("RUST_TEST_THREADS", "8"));
     tests.live = true;
     let mut steps = vec![
         Step::cargo("formatting", "fmt --all --check"),
@@ -245,7 +245,7 @@ mod tests {
         let expected = [
             "cargo fmt --all --check",
             "cargo clippy --workspace --all-targets -- -D warnings",
-            "RUST_TEST_THREADS='4' cargo test --workspace",
+            "RUST_TEST_THREADS='8' cargo test --workspace",
             "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
             "cargo build --release --package p2pci",
             "target/debug/sim --worlds 1000",

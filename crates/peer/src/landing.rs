@@ -212,6 +212,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_keeps_all_of_itself_where_that_fits() {
+        for length in [1, 100, NAME_BYTES_MAX - PART.len()] {
+            let name = "a".repeat(length);
+            assert_eq!(beside(OsStr::new(&name), PART), *format!("{name}.part"));
+        }
+    }
+
+    #[test]
     fn long_names_differ_and_fit() {
         for ending in [PART, JOURNAL] {
             let names = ["a".repeat(254), "a".repeat(255)].map(|name| beside(OsStr::new(&name), ending));
