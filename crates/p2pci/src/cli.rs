@@ -378,7 +378,8 @@ pub struct Get {
     /// Each TARGET is a folder: fetch everything below it, with its layout
     #[arg(long, short, env = "P2PCI_RECURSIVE")]
     pub recursive: bool,
-    /// Where to put it: a file, a folder with a final /, or - for standard output [default: here, under its own name]
+    /// Where to put it: a file, a folder with a final / (made if it is not there), or - for standard output [default: here,
+    /// under its own name]
     #[arg(long, short, value_name = "FILE|DIR/|-", env = "P2PCI_OUTPUT")]
     pub output: Option<PathBuf>,
     /// Which content, where several are published under one name

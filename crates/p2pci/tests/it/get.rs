@@ -73,15 +73,21 @@ fn output_goes_to_a_file_a_folder_or_standard_output() {
     let read = |name: &str| fs::read_to_string(here.path().join(name)).unwrap();
     assert_eq!(get(here.path(), &index, &["5", "-o", "mine.txt"]).code, Some(0));
     assert_eq!(read("mine.txt"), text);
-    fs::create_dir(here.path().join("sub")).unwrap();
-    assert_eq!(get(here.path(), &index, &["5", "-o", "sub/"]).code, Some(0));
-    assert_eq!(read("sub/rfc5.txt"), text);
+    for made in ["sub/", "sub/", "sub/deep/er/"] {
+        assert_eq!(get(here.path(), &index, &["5", "-o", made]).code, Some(0));
+        assert_eq!(read(&format!("{made}rfc5.txt")), text);
+    }
+    assert_eq!(get(here.path(), &index, &["6", "-o", "not/"]).code, Some(3), "nothing is made for nothing");
     let piped = get(here.path(), &index, &["5", "-o", "-"]);
     assert_eq!((piped.code, piped.text()), (Some(0), text));
     assert_eq!(names_in(here.path()), ["mine.txt", "sub"]);
     let missing = get(here.path(), &index, &["5", "-o", "missing/rfc5.txt"]);
     assert_eq!(missing.code, Some(1));
-    assert!(missing.stderr.contains("missing/rfc5.txt"), "{}", missing.stderr);
+    assert!(
+        missing.stderr.contains("missing/rfc5.txt") && missing.stderr.contains("final /"),
+        "{}",
+        missing.stderr
+    );
 }
 
 #[test]
@@ -346,9 +352,9 @@ fn records_die_with_the_sharer() {
 
 #[test]
 fn a_folder_is_fetched_whole_though_a_file_in_it_is_not_hashed_yet() {
-    let (_outer, root) = tree("live", &[("settled", "settled"), ("busy", "busy")]);
+    let (_outer, root) = tree("live", &[("settled", "settled"), ("its own/busy", "busy")]);
     let index = Index::start();
-    let (written, done) = (root.join("busy"), AtomicBool::new(false));
+    let (written, done) = (root.join("its own/busy"), AtomicBool::new(false));
     std::thread::scope(|scope| {
         // What changes all the time is not hashed.
         scope.spawn(|| {
@@ -375,6 +381,6 @@ fn a_folder_is_fetched_whole_though_a_file_in_it_is_not_hashed_yet() {
         });
         done.store(true, Ordering::Relaxed);
         assert_eq!(getting.exit_code(PATIENCE), Some(0), "{}", getting.stderr());
-        assert_eq!(fs::read_to_string(here.path().join("live/busy")).unwrap(), "busy");
+        assert_eq!(fs::read_to_string(here.path().join("live/its own/busy")).unwrap(), "busy");
     });
 }

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use peer::fetch::make_folders;
+
 use crate::exit::{Code, Failure};
 
 /// Where one file goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A file of this path; its folders are made if they are not there, as far as a share's layout names them.
+    /// A file of this path.
     File(PathBuf),
     /// Standard output.
     Stdout,
@@ -37,6 +39,15 @@ impl Place {
             Some(output) if is_folder(output) => Self::File(output.join(leaf)),
             Some(output) => Self::File(output.to_owned()),
         }
+    }
+
+    /// Makes the folder if it is not there, as far as a share's layout or `--output` names one.
+    pub(super) fn make_folder(&self, output: Option<&Path>) -> Result<(), Failure> {
+        let folder = match self {
+            Self::File(path) if output.is_none_or(is_folder) => path.parent(),
+            _ => None,
+        };
+        make_folders(folder).map_err(|error| Failure::new(Code::Failed, error.to_string()))
     }
 }
 

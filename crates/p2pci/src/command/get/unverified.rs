@@ -39,6 +39,7 @@ pub(super) async fn fetch_number(
 ) -> Result<(), Failure> {
     let (timing, limit) = (context.timing(), &context.rates.download);
     agree(number, sources, &timing.reach, limit).await?;
+    place.make_folder(context.args.output.as_deref())?;
     let out = context.out;
     let mut destination = match place {
         Place::File(path) => Destination::File { path, force: context.args.force },

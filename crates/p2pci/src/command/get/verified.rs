@@ -29,6 +29,7 @@ pub(super) async fn fetch_content(
     content: &Content,
     place: Place,
 ) -> Result<(), Failure> {
+    place.make_folder(context.args.output.as_deref())?;
     match place {
         Place::File(path) => {
             let fetched = fetch_to(context, request(context, content, path), content).await?;
@@ -143,11 +144,15 @@ fn show(context: &Context<'_>, content: &Content, fetched: &Fetched) {
     let path = path.display().to_string();
     match outcome {
         Outcome::Saved => {
-            let of_use = sources.iter().filter(|source| source.bytes > 0).count();
             let resumed = if *resumed_bytes > 0 { format!(", {resumed_bytes} of them from before") } else { String::new() };
-            let plural = if of_use == 1 { "" } else { "s" };
+            let from = match sources.iter().filter(|source| source.bytes > 0).count() {
+                // Of a file without a byte, or of one that was there but for its name.
+                0 => String::new(),
+                1 => ", from 1 source".to_owned(),
+                of_use => format!(", from {of_use} sources"),
+            };
             context.out.result(
-                format_args!("{path}: {bytes} bytes{resumed}, from {of_use} source{plural}, verified"),
+                format_args!("{path}: {bytes} bytes{resumed}{from}, verified"),
                 &json!({
                     "type": "fetched", "name": content.name, "number": content.rfc, "hash": content.hash.to_string(),
                     "path": path, "bytes": bytes, "fetched": fetched_bytes, "resumed": resumed_bytes, "verified": true,
@@ -188,6 +193,9 @@ fn failure(error: &FetchError) -> Failure {
         }
         FetchError::Exists { .. } => {
             Failure::new(code, format!("{error}; --force replaces it, --output takes another name"))
+        }
+        FetchError::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Failure::new(code, format!("{error}; make it, or name a folder with a final / by --output"))
         }
         error => Failure::new(code, error.to_string()),
     }

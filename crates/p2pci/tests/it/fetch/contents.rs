@@ -114,8 +114,8 @@ fn two_peers_of_1_0_must_give_the_same() {
     };
     wait_for(PATIENCE, "the other one to be gone", only_two);
     let here = empty_folder();
-    let got = get(here.path(), &index, &["1"]);
+    let got = get(here.path(), &index, &["1", "-o", "new/"]);
     assert_eq!(got.code, Some(0), "{}", got.stderr);
-    assert_eq!(fs::read_to_string(here.path().join("rfc1.txt")).unwrap(), "one");
+    assert_eq!(fs::read_to_string(here.path().join("new/rfc1.txt")).unwrap(), "one");
     drop(first);
 }
