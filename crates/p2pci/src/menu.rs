@@ -19,10 +19,12 @@ use proto::rfc_text::file_name_of;
 use proto::search::Query;
 use proto::value::host::PeerAddr;
 use proto::value::number::RfcNumber;
+use proto::wire::status::StatusCode;
 
 use crate::command::search::Shown;
 use crate::local_peer::LocalPeer;
 use crate::out::Out;
+use crate::settings::all_typed;
 use crate::stdin_lines::StdinLines;
 
 const MENU: &str =
@@ -32,6 +34,12 @@ const ASK_TITLE: &str = "Enter the RFC title: ";
 const ASK_OPTIONAL_TITLE: &str = "Enter the RFC title(optional): ";
 const ASK_WORDS: &str = "Enter words to search for: ";
 const ASK_PEER: &str = "Choose one peer to download: ";
+
+const NO_NUMBER: &str = "An RFC number is a whole number from 1 to 4294967295; 6 finds files by their names.";
+const NO_RFC: &str = "Nobody has an RFC; 6 finds files by their names.";
+
+/// The status of a LIST without a record.
+const NOT_FOUND: u16 = 404;
 
 /// How long a question may wait for the link to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -111,9 +119,7 @@ impl<'a> Menu<'a> {
 
     async fn ask_number(&mut self) -> Result<RfcNumber, Cut> {
         let answer = self.ask(ASK_NUMBER).await?;
-        answer
-            .parse()
-            .map_err(|_| Cut::Sorry("An RFC number is a whole number from 1 to 4294967295.".to_owned()))
+        answer.parse().map_err(|_| Cut::Sorry(NO_NUMBER.to_owned()))
     }
 
     async fn add(&mut self) -> Result<(), Cut> {
@@ -145,8 +151,9 @@ impl<'a> Menu<'a> {
 
     async fn list_all(&mut self) -> Result<(), Cut> {
         let out = self.out;
-        self.peer.link.list(PATIENCE, &mut |piece| out.as_it_came(&piece.raw)).await?;
-        Ok(())
+        let status = self.peer.link.list(PATIENCE, &mut |piece| out.as_it_came(&piece.raw)).await?;
+        let is_empty = status.map(StatusCode::get) == Some(NOT_FOUND);
+        if is_empty { Err(Cut::Sorry(NO_RFC.to_owned())) } else { Ok(()) }
     }
 
     /// What the original does not have: by words, in 1.1, on a connection of its own.
@@ -163,6 +170,11 @@ impl<'a> Menu<'a> {
         if found.has_more || found.is_incomplete {
             self.out.line("There may be more: another word narrows it.");
         }
+        let index = all_typed(self.indexes);
+        self.out.line(format_args!(
+            "To fetch one: 4 for an RFC, else p2pci get NAME --server {}",
+            escape::Line(index.as_bytes())
+        ));
         Ok(())
     }
 

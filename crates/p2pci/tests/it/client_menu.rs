@@ -104,7 +104,10 @@ fn a_client_announces_its_folder_unless_told_not_to() {
     let titles: Vec<_> = listed.iter().map(|record| record["title"].as_str().unwrap()).collect();
     assert_eq!(titles, ["Host Software", "RFC 2"]);
     let quiet = Index::start();
-    quiet_client(dir.path(), &quiet).until(REQUEST);
+    let mut client = quiet_client(dir.path(), &quiet);
+    client.answer(REQUEST, "3");
+    let said = client.until(REQUEST);
+    assert!(said.starts_with(&format!("{}Nobody has an RFC; 6 finds", spec::NOT_FOUND)), "{said}");
     assert_eq!(quiet.raw().ask(spec::LIST), spec::NOT_FOUND);
 }
 
@@ -234,4 +237,5 @@ fn the_five_choices_are_those_of_the_original_and_search_stands_behind_them() {
     let found = client.until(REQUEST);
     let lines: Vec<&str> = found.lines().filter(|line| line.contains("Host Software")).collect();
     assert_eq!(lines, ["RFC 1 Host Software  1 source", "RFC 2 Host Software Again  1 source"], "{found}");
+    assert!(found.contains(&format!("else p2pci get NAME --server {}\n", index.address())), "{found}");
 }
