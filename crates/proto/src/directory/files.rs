@@ -201,6 +201,12 @@ impl Files {
         self.rows.len()
     }
 
+    /// Places in the list of a session's files, also of those that are gone.
+    #[cfg(test)]
+    pub(super) fn rows_of(&self, session: SessionId) -> usize {
+        self.rows_of.keys(session).len()
+    }
+
     #[cfg(test)]
     pub(super) fn sessions(&self) -> usize {
         self.rows_of.sessions()

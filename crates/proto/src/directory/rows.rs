@@ -392,6 +392,28 @@ mod tests {
         assert!(rows.pieces.windows(2).all(|two| two[0].len + two[1].len > FEW), "no crumbs");
     }
 
+    #[test]
+    fn pieces_that_lose_their_rows_are_joined_from_whichever_side() {
+        let all = 6 * ROOM as u32;
+        let orders: [fn(u32) -> u32; 3] =
+            [|row| row, |row| 6 * ROOM as u32 - 1 - row, |row| row * 389 % (6 * ROOM as u32)];
+        for order in orders {
+            let (mut rows, mut model) = (Rows::default(), BTreeMap::new());
+            for number in 0..all {
+                put(&mut rows, at(number, 1), Entry { peer: number, ..Entry::default() });
+                model.insert(at(number, 1), number);
+            }
+            // One in nine stays, so that every piece is left with few.
+            for number in (0..all).map(order).filter(|number| !number.is_multiple_of(9)) {
+                assert_eq!(rows.remove(at(number, 1)).map(|entry| entry.peer), Some(number));
+                model.remove(&at(number, 1));
+                check(&rows, &model);
+            }
+            let most = 2 * model.len().div_ceil(FEW) + 1;
+            assert!(rows.pieces.len() <= most, "{} pieces of {} rows", rows.pieces.len(), model.len());
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]

@@ -91,12 +91,22 @@ fn keys_that_come_and_go_do_not_pile_up() {
     let mut directory = Directory::default();
     let session = SessionId(1);
     directory.add_title(session, rfc(1), "stays", &Arc::new(1));
-    for _ in 0..1000 {
-        directory.add_title(session, rfc(2), "comes", &Arc::new(1));
-        assert!(directory.remove(session, &key(2)).is_some());
+    for at in 0..1000 {
+        let number = if at % 2 == 0 { 2 } else { at + 2 };
+        directory.add_title(session, rfc(number), "comes", &Arc::new(1));
+        assert!(directory.remove(session, &key(number)).is_some());
     }
     assert!(directory.numbers_of.keys(session).len() <= 3);
-    assert_eq!(directory.remove_session(session), 1);
+    let name = |at: usize| format!("a/{at}");
+    for at in 0..1000 {
+        let named = Arc::new(File { name: name(at).into(), ..File::clone(&file(0, 1)) });
+        assert!(directory.add_file(session, &Key::Name(name(at).into()), &named, &Arc::new(1)).is_none());
+    }
+    for at in 1..1000 {
+        assert!(directory.remove(session, &Key::Name(name(at).into())).is_some());
+    }
+    assert!(directory.files.rows_of(session) <= 3);
+    assert_eq!(directory.remove_session(session), 2);
     assert!(directory.is_empty() && directory.numbers_of.sessions() == 0);
 }
 
@@ -129,6 +139,8 @@ fn who_looks_for_a_last_part_finds_every_file_that_ends_so_or_the_one_of_that_na
         let key = Key::Leaf { leaf: leaf.into(), name: name.into() };
         assert_eq!(own.is_found_by(&key), finds, "{key:?}");
     }
+    let one = KeyRef::Rfc(RfcNumber::MIN);
+    assert!(one.is_found_by(&key(1)) && !one.is_found_by(&key(2)));
 }
 
 #[test]
