@@ -113,15 +113,31 @@ impl Out {
     }
 }
 
-/// A reader that has gone away (`p2pci list | head`) ends the program quietly, as with any other tool.
+/// Whether others are served, who need this process more than a reader does.
+static SERVES: AtomicBool = AtomicBool::new(false);
+/// Whether it was said that nothing can be shown.
+static SAID: AtomicBool = AtomicBool::new(false);
+
+/// Says that from now on others are served: what cannot be written is lost, and the process goes on.
+pub fn serving_begins() {
+    SERVES.store(true, Ordering::Relaxed);
+}
+
+/// A reader that has gone away (`p2pci list | head`) ends the program quietly, as with any other tool; but not one that serves.
 fn settle(written: io::Result<()>) {
-    match written {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => {
-            eprintln!("p2pci: cannot write to standard output: {error}");
-            std::process::exit(1);
+    let Err(error) = written else { return };
+    let why = format_args!("p2pci: cannot write to standard output: {error}");
+    // Nobody is left to tell when standard error is gone.
+    if SERVES.load(Ordering::Relaxed) {
+        if !SAID.swap(true, Ordering::Relaxed) {
+            let _ =
+                writeln!(io::stderr().lock(), "{why}; serving goes on, and what would stand there is lost");
         }
+    } else if error.kind() == io::ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    } else {
+        let _ = writeln!(io::stderr().lock(), "{why}");
+        std::process::exit(1);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The thread that writes what is noticed in the midst of serving.
 //!
 //! Serving must not wait for whoever reads: a terminal that was halted with Ctrl+S, or a full pipe, would halt the index and with it
-//! every peer, or a peer and with it every upload. Nor should thousands of lines a second wake a thread and write thousands of times:
+//! every peer, or a peer and with it every upload. Nor must it end with whoever reads, or when the disk with the log is full. Nor should thousands of lines a second wake a thread and write thousands of times:
 //! the first line after a pause is written at once, and what comes after it within a moment is written together.
 
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::exit::Failure;
-use crate::out::Out;
+use crate::out::{self, Out};
 use crate::thread;
 
 /// Lines that wait for a slow reader; further ones are counted as not shown.
@@ -55,6 +55,7 @@ pub struct Writer(Arc<Desk>);
 impl Writer {
     /// Starts the thread. It ends when this is dropped, or with the program.
     pub fn start(out: Out) -> Result<Self, Failure> {
+        out::serving_begins();
         let desk = Arc::<Desk>::default();
         let own = Arc::clone(&desk);
         thread::start("lines", move || write_all(out, &own))?;

@@ -1,16 +1,16 @@
 //! What a service manager hears of an index and of a share.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use crate::places::{empty_folder, folder, tree};
-use crate::world::{BLOCK, Index, PATIENCE, Process, noise, p2pci, spec};
+use crate::world::{BLOCK, Index, PATIENCE, Process, noise, p2pci, run, spec, wait_for};
 
 /// A manager that wants a sign of life every two seconds at least.
 struct Manager {
@@ -72,6 +72,53 @@ fn a_service_manager_hears_when_a_share_is_ready_alive_and_stopping() {
     sharer.signal(Signal::TERM);
     manager.hears("STOPPING=1");
     assert_eq!(sharer.exit_code(PATIENCE), Some(0));
+}
+
+/// Starts a program whose reader goes away with the first line that has a port, which is given back.
+fn start_unread(mut command: Command) -> (Killed, u16) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let port = lines.find_map(|line| {
+        let line = line.unwrap();
+        let (_, port) = line.split_once(" on port ")?;
+        port.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+    });
+    (Killed(child), port.expect("a line with a port"))
+}
+
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn nobody_is_served_less_because_nobody_reads_what_is_shown() {
+    let (mut index, port) = start_unread(p2pci(["server", "--listen", "127.0.0.1:0", "--warm-up", "0s"]));
+    let server = format!("127.0.0.1:{port}");
+    let files = folder(&[(1, "one")]);
+    let (mut sharer, port) =
+        start_unread(p2pci(["share", files.path().to_str().unwrap(), "--server", &server]));
+    let place = empty_folder();
+    // Each of them is something to be shown by both.
+    for at in 0..3 {
+        let to = place.path().join(at.to_string());
+        let got = run(["get", "1", "--no-upload", "--server", &server, "-o", to.to_str().unwrap()]);
+        assert_eq!(got.code, Some(0), "{}", got.stderr);
+        begin(port, "/rfc/1", &mut [0; 3]);
+    }
+    for process in [&mut sharer.0, &mut index.0] {
+        assert!(process.try_wait().unwrap().is_none(), "it has ended");
+        let id = Pid::from_child(process);
+        rustix::process::kill_process(id, Signal::TERM).unwrap();
+        let ended = wait_for(PATIENCE, "its end", || process.try_wait().unwrap());
+        assert_eq!(ended.code(), Some(0));
+    }
 }
 
 /// A program to which this socket is given, as a manager does that keeps it open.
