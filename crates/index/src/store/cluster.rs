@@ -159,6 +159,10 @@ impl ClusterStore {
         if let Some(peer) = &peer {
             inner.note_peer(session, peer, &key);
         }
+        let bucket = bucket_of(&key);
+        if peer.is_none() && inner.catalogue().unhide(bucket) {
+            inner.reread().insert(bucket);
+        }
         match offer {
             Some(offer) => {
                 // Whoever has a file of a number has no title of it any more.

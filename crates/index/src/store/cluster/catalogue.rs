@@ -149,6 +149,11 @@ impl Catalogue {
         std::mem::take(&mut self.hidden)
     }
 
+    /// Something was removed from this bucket: whether something else may have been left out there because of it, once.
+    pub(super) fn unhide(&mut self, bucket: Bucket) -> bool {
+        self.hidden.remove(&bucket)
+    }
+
     /// Takes a change of another node in.
     pub(super) fn take(
         &mut self,

@@ -276,7 +276,7 @@ impl Follower {
             return;
         }
         let Some(deltas) = parse_deltas(deltas) else { return self.inner.health.note_left_out(1) };
-        let (mut left_out, mut has_new, mut hidden) = (0, false, HashSet::new());
+        let (mut left_out, mut has_new, mut has_left) = (0, false, false);
         {
             let mut catalogue = self.inner.catalogue();
             for (field, value) in deltas {
@@ -289,12 +289,12 @@ impl Follower {
                         break;
                     }
                 }
-                if value.is_none() {
-                    hidden = catalogue.take_hidden();
-                }
+                has_left |= value.is_none();
+            }
+            if has_left && catalogue.unhide(bucket) {
+                self.inner.reread().insert(bucket);
             }
         }
-        self.inner.reread().extend(hidden);
         self.inner.health.note_left_out(left_out);
         if has_new {
             (self.on_news)();

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{BOUND, node, once, wait_listed};
 use crate::places::{empty_folder, put, tree};
+use crate::world::v11::{add_files, file};
 use crate::world::{Engine, Index, Process, Raw, Sharer, http_get, p2pci, run, run_in, wait_for};
 
 /// Five times the target.
@@ -56,6 +57,40 @@ fn any_node_knows_what_any_other_was_told() {
     for index in &nodes {
         wait_listed(index, SEEN_WITHIN, &once(&[]));
     }
+}
+
+#[test]
+fn what_a_peer_has_said_at_two_nodes_stays_when_one_of_its_connections_ends() {
+    let test = "what_a_peer_has_said_at_two_nodes_stays_when_one_of_its_connections_ends";
+    let Some(engine) = Engine::start(test, 0) else { return };
+    let nodes: Vec<Index> = (0..3).map(|_| node(&engine)).collect();
+    // More than there are buckets, so that several are in one.
+    let named = |folder: &str| -> Vec<String> { (0..600).map(|at| format!("{folder}/{at:03}")).collect() };
+    let register = |raw: &mut Raw, names: &[String]| {
+        let files: Vec<_> = names.iter().map(|name| file(name, 1)).collect();
+        for batch in files.chunks(200) {
+            assert_eq!(raw.ask_v11(add_files("127.0.0.1", 6000, batch)).object()["taken"], batch.len());
+        }
+    };
+    let (both, once_only) = (named("both"), named("once"));
+    let listed = |index: &Index, folder: &str| {
+        index
+            .raw()
+            .ask_v11(format!("LIST ALL P2P-CI/1.1\r\nLimit: 1000\r\nPrefix: {folder}/\r\n\r\n"))
+            .objects()
+            .len()
+    };
+    let (mut first, mut second) = (nodes[0].raw(), nodes[1].raw());
+    register(&mut first, &both);
+    wait_for(BOUND, "them at each node", || {
+        nodes.iter().all(|node| listed(node, "both") == 600).then_some(())
+    });
+    register(&mut second, &both);
+    register(&mut second, &once_only);
+    wait_for(BOUND, "all of it", || nodes.iter().all(|node| listed(node, "once") == 600).then_some(()));
+    drop(second);
+    wait_for(BOUND, "the end of one", || nodes.iter().all(|node| listed(node, "once") == 0).then_some(()));
+    wait_for(BOUND, "the other's", || nodes.iter().all(|node| listed(node, "both") == 600).then_some(()));
 }
 
 #[test]
