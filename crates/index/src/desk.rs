@@ -65,7 +65,7 @@ struct Unasked {
     /// What is wanted of it.
     listening: Option<Listening>,
     /// That the token which it has shown is none any more.
-    losing: Option<Losing>,
+    losing: Vec<Losing>,
 }
 
 /// What an answer said, for the notice.

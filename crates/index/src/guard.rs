@@ -175,17 +175,25 @@ impl Guard {
     }
 }
 
-/// A session's wait for the loss of its pass.
-pub(crate) struct Losing(Pin<Box<dyn Future<Output = Denied> + Send + Sync>>);
+/// A session's wait for the loss of a pass.
+pub(crate) struct Losing {
+    grant: Arc<Grant>,
+    lost: Pin<Box<dyn Future<Output = Denied> + Send + Sync>>,
+}
 
 impl Losing {
     pub(crate) fn new(guard: Arc<Guard>, pass: Arc<Pass>) -> Self {
-        Self(Box::pin(async move { guard.lost(&pass).await }))
+        Self { grant: Arc::clone(&pass.grant), lost: Box::pin(async move { guard.lost(&pass).await }) }
+    }
+
+    /// Whether it waits for the loss of the same token.
+    pub(crate) fn is_of(&self, pass: &Pass) -> bool {
+        self.grant == pass.grant
     }
 
     /// Why it is lost, once it is.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Denied> {
-        self.0.as_mut().poll(context)
+        self.lost.as_mut().poll(context)
     }
 }
 

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use net::stream::WriteError;
 use proto::access::Denied;
 use proto::access::credential::Credential;
+use proto::access::groups::Groups;
 use proto::access::rights::Right;
 use proto::value::digest::Digest;
 use proto::wire::refusal::Reason;
@@ -55,22 +56,29 @@ impl Desk {
         }
     }
 
-    /// The connection shows a token.
+    /// The connection shows a token. Records may have been added by any that it has shown before, so the loss of each of those is
+    /// waited for as well, at most as many as there are tokens.
     pub(super) fn show(&mut self, shown: &Credential, is_private: bool) -> Result<(), Denied> {
         if let Some(guard) = self.shared.guard.clone() {
-            (self.view.pass, self.unasked().losing) = (None, None);
+            self.view.pass = None;
             let pass = guard.admit(shown, self.source.ip(), is_private)?;
-            let losing = Losing::new(guard, Arc::clone(&pass));
-            self.unasked().losing = Some(losing);
+            let losing = &mut self.unasked().losing;
+            if !losing.iter().any(|known| known.is_of(&pass)) {
+                losing.push(Losing::new(guard, Arc::clone(&pass)));
+            }
             self.view.pass = Some(pass);
         }
         Ok(())
     }
 
-    /// That the token which was shown is none any more.
+    /// That a token which was shown is none any more.
     pub(crate) fn poll_lost(&mut self, context: &mut Context<'_>) -> Poll<Denied> {
-        let losing = self.unasked.as_mut().and_then(|unasked| unasked.losing.as_mut());
-        losing.map_or(Poll::Pending, |losing| losing.poll(context))
+        for losing in self.unasked.iter_mut().flat_map(|unasked| &mut unasked.losing) {
+            if let Poll::Ready(denied) = losing.poll(context) {
+                return Poll::Ready(denied);
+            }
+        }
+        Poll::Pending
     }
 
     /// The same for whoever waits within an answer.
@@ -84,6 +92,14 @@ impl Desk {
     /// Whether files may be private here.
     pub(super) fn ticket_key(&self) -> Option<Digest> {
         Some(self.shared.guard.as_ref()?.ticket_key())
+    }
+
+    /// Whether this session may say of something that it is private to these groups: who may publish, and members of each. Others
+    /// would be shown the tickets of those whom they draw to themselves.
+    pub(super) fn may_name(&self, groups: &Groups) -> bool {
+        let grant = self.view.pass.as_ref().map(|pass| pass.grant());
+        let is_member = |group| grant.is_some_and(|grant| grant.opens(std::slice::from_ref(group)));
+        self.allows(Right::Add).is_ok() || groups.names().iter().all(is_member)
     }
 
     /// Whether a file of this name may be published, or said to be a copy.

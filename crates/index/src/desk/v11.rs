@@ -21,12 +21,14 @@ use tokio::time::timeout_at;
 
 use super::Desk;
 use crate::outlet::Outlet;
-use crate::store::{Applied, Entry, Op, Peer, Range};
+use crate::store::{Applied, Op, Peer, Range};
 use crate::variants;
 
 /// Lines of a batch after which other sessions get their turn.
 const TURN: usize = 256;
 
+const NO_MEMBER: &str =
+    "this token neither publishes nor is of all these groups, so nothing here is private to them";
 const NO_GROUPS: &str = "this index has no tokens, so it knows no groups to which files could be private";
 const FOREIGN_CURSOR: &str = "this cursor was not given by this index";
 
@@ -136,6 +138,9 @@ impl Desk {
         if terms.private.is_some() && ticket_key.is_none() {
             return Reply::refusal(Status::Forbidden, NO_GROUPS);
         }
+        if terms.private.as_ref().is_some_and(|groups| !self.may_name(groups)) {
+            return Reply::refusal(Status::Forbidden, NO_MEMBER);
+        }
         let peer = self.peers.of(host, port, terms, self.view.requester.source, &self.shared.claims);
         let peer = Arc::clone(peer);
         let mut changed = Changed { ticket_key, ..Changed::default() };
@@ -185,6 +190,9 @@ impl Desk {
                 Ok(()) => changed.taken += 1,
                 Err(reason) => refuse_line(&mut changed, number, reason),
             }
+            if number % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
         }
         reply_to_change(&changed)
     }
@@ -228,7 +236,7 @@ impl Desk {
             Ok(admitted) => admitted,
             Err(busy) => return Reply::refusal(Status::Unavailable, busy.reason()),
         };
-        let after = match page.cursor.as_deref().map(parse_cursor) {
+        let mut after = match page.cursor.as_deref().map(parse_cursor) {
             None => None,
             Some(Some(cursor)) => Some(cursor),
             Some(None) => {
@@ -236,23 +244,27 @@ impl Desk {
             }
         };
         let range = page.prefix.as_deref().map_or(Range::Everything, |prefix| Range::Prefix(prefix.into()));
-        let found = self.shared.store.list(&range, after, page.limit).await;
-        let mut body = Vec::new();
-        let mut told = 0;
-        for entry in &found.entries {
-            told += 1;
-            if !self.view.sees(&entry.peer) {
-                continue;
+        // A cursor names a record, so it is never one that the requester may not know of: those are passed until one is told, or none is left.
+        let (mut body, mut told, mut last) = (Vec::new(), 0, None);
+        loop {
+            let found = self.shared.store.list(&range, after, page.limit).await;
+            let mut rest = found.entries.iter();
+            for entry in rest.by_ref().filter(|entry| self.view.sees(&entry.peer)) {
+                told += 1;
+                last = Some((entry.key.clone(), entry.session));
+                write_line(&variants::record_line(entry, &self.view), &mut body);
+                if body.len() >= V11_BODY_HELD {
+                    break;
+                }
             }
-            write_line(&variants::record_line(entry, &self.view), &mut body);
-            if body.len() >= V11_BODY_HELD {
-                break;
+            let more = found.next.is_some() || rest.next().is_some();
+            if last.is_some() || !more {
+                let cursor = last.filter(|_| more).map(|last| cursor_text(&last));
+                return Reply { cursor, ..Reply::ok(body, told) };
             }
+            after = found.next;
+            tokio::task::yield_now().await;
         }
-        let more = found.next.is_some() || told < found.entries.len();
-        let last = found.entries.get(..told).and_then(<[Entry]>::last).filter(|_| more);
-        let cursor = last.map(|entry| cursor_text(&(entry.key.clone(), entry.session)));
-        Reply { cursor, ..Reply::ok(body, told) }
     }
 
     /// A page of what a query finds; the cursor is how many were told before.

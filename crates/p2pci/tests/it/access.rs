@@ -1,6 +1,7 @@
 //! Who may do what: tokens with their rights, guesses, and lists of addresses. Each test's name begins with the threat that it is about.
 
 mod guesses;
+mod private;
 mod table;
 mod tickets;
 
