@@ -63,8 +63,10 @@ fn ask(shared: &Shared, holders: &[Entry]) -> bool {
     whole.filter(|(entry, file)| shared.wants.ask(entry.session, &file.name)).take(ASKED).count() > 0
 }
 
+/// The files of those who have it for everybody: of what is private nobody is to learn by its digests.
 fn files(holders: &[Entry]) -> impl Iterator<Item = (&Entry, &File)> {
-    holders.iter().filter_map(|entry| match &entry.said {
+    let public = holders.iter().filter(|entry| entry.peer.claimed().private().is_none());
+    public.filter_map(|entry| match &entry.said {
         Said::File(file) => Some((entry, &**file)),
         Said::Title(_) => None,
     })

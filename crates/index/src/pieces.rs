@@ -46,7 +46,8 @@ impl PieceShelf {
 
 /// What pieces take, with everything that leads to them: a file without a byte has none, and takes its place all the same.
 fn room(pieces: &Pieces) -> usize {
-    const ENTRY: usize = 2 * size_of::<Content>() + size_of::<Pieces>() + 8 * size_of::<usize>();
+    /// With what the map, the queue and the count of owners take.
+    const ENTRY: usize = 2 * size_of::<Content>() + size_of::<Pieces>() + 64;
     ENTRY + size_of_val(&*pieces.digests)
 }
 

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proto::directory::{Key, Said, SessionId};
 use proto::value::digest::Digest;
 use proto::value::host::{Host, PeerAddr};
-use proto::value::number::Port;
+use proto::value::number::{Port, RfcNumber};
 use proto::wire::v11::body::File;
 
 /// Few names with few last parts, so that they meet.
@@ -172,4 +172,32 @@ fn of_two_files_with_one_content_the_published_one_speaks() {
         let found = now(world.store.lookup(&Key::Hash(Digest([1; 32])), None, 9));
         assert_eq!(files(&found), [("y/a".to_owned(), session, false)]);
     }
+}
+
+#[test]
+fn of_two_files_with_one_number_the_other_one_stands_when_one_goes() {
+    let World { store, sessions, peer, .. } = World::new();
+    let session = sessions[0];
+    let numbered = |name: &str| {
+        let rfc = Some((RfcNumber::MIN, "t".into()));
+        Arc::new(File { rfc, ..File::clone(&file(name, None, false)) })
+    };
+    let stands = || {
+        let found = now(store.lookup(&Key::Rfc(RfcNumber::MIN), None, 9));
+        files(&found).into_iter().map(|(name, ..)| name).collect::<Vec<_>>()
+    };
+    let add = |file| now(store.apply(session, Op::AddFile { file, peer: Arc::clone(&peer) })).unwrap();
+    for name in ["a", "b", "x/a"] {
+        assert_eq!(add(numbered(name)), Applied::Added);
+        assert_eq!(stands(), [name]);
+    }
+    for (gone, left) in [("b", "x/a"), ("x/a", "a")] {
+        now(store.apply(session, Op::RemoveFile { name: gone })).unwrap();
+        assert_eq!(stands(), [left], "without {gone}");
+    }
+    // One that has no number any more stands under none.
+    assert_eq!(add(numbered("b")), Applied::Added);
+    assert_eq!(add(file("a", None, false)), Applied::Replaced);
+    now(store.apply(session, Op::RemoveFile { name: "b" })).unwrap();
+    assert_eq!(stands(), [""; 0]);
 }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 pub mod credential;
 pub mod groups;
@@ -13,9 +14,44 @@ pub mod tokens;
 
 use self::rights::{Right, Rights};
 
-/// Bytes in which no token is left: for whoever shows what came.
+/// Bytes in which no token is left, in whatever form it was shown: for whoever shows what came.
 #[must_use]
 pub fn redacted(bytes: &[u8]) -> Cow<'_, [u8]> {
+    match without_credentials(bytes) {
+        Some(kept) => Cow::Owned(without_tokens(&kept).into_owned()),
+        None => without_tokens(bytes),
+    }
+}
+
+/// The same without the values of `Authorization`, of which only the scheme stays; `None` where there are none.
+fn without_credentials(bytes: &[u8]) -> Option<Vec<u8>> {
+    let lines = || bytes.split_inclusive(|byte| *byte == b'\n');
+    lines().any(|line| credential(line).is_some()).then(|| {
+        let mut kept = Vec::with_capacity(bytes.len());
+        for line in lines() {
+            let Range { start, end } = credential(line).unwrap_or(line.len()..line.len());
+            kept.extend_from_slice(line.get(..start).unwrap_or_default());
+            kept.extend_from_slice(if start < end { "…".as_bytes() } else { b"" });
+            kept.extend_from_slice(line.get(end..).unwrap_or_default());
+        }
+        kept
+    })
+}
+
+/// Where in a line of `Authorization` the proof stands: behind the scheme, if there is one.
+fn credential(line: &[u8]) -> Option<Range<usize>> {
+    let line = line.trim_ascii_end();
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let (name, value) = line.split_at_checked(colon.saturating_add(1))?;
+    let name = name.strip_suffix(b":")?.trim_ascii();
+    let value = value.trim_ascii_start();
+    let scheme = value.iter().position(u8::is_ascii_whitespace);
+    let proof = scheme.and_then(|end| value.get(end..)).map_or(value, <[u8]>::trim_ascii_start);
+    let is_one = name.eq_ignore_ascii_case(b"authorization") && !proof.is_empty();
+    is_one.then(|| line.len().saturating_sub(proof.len())..line.len())
+}
+
+fn without_tokens(bytes: &[u8]) -> Cow<'_, [u8]> {
     let begin = tokens::PREFIX.as_bytes();
     let mut kept: Vec<u8> = Vec::new();
     let mut rest = bytes;
@@ -119,5 +155,17 @@ mod tests {
         let shown = |text: &str| String::from_utf8(redacted(text.as_bytes()).into_owned()).unwrap();
         assert_eq!(shown(&format!("A: Bearer {token}\r\nB: {token}x")), "A: Bearer p2pci_…\r\nB: p2pci_…x");
         assert_eq!(shown("p2pci_ and p2pci"), "p2pci_ and p2pci");
+        let head = |line: &str| format!("PING ALL P2P-CI/1.1\r\n{line}\r\nHost: h\r\n\r\n");
+        for (line, left) in [
+            ("Authorization: Basic dTpwMnBjaV8=", "Authorization: Basic …"),
+            ("authorization :  Ticket  abc.def ", "authorization :  Ticket  … "),
+            ("\tAUTHORIZATION:dTpwMnBjaV8=", "\tAUTHORIZATION:…"),
+            ("Authorization: a b c", "Authorization: a …"),
+            ("Authorization:", "Authorization:"),
+            ("Title: Authorization: Basic x", "Title: Authorization: Basic x"),
+        ] {
+            assert_eq!(shown(&head(line)), head(left));
+            assert_eq!(shown(line), left, "without an end");
+        }
     }
 }

@@ -28,7 +28,7 @@ use proto::wire::v11::watch::Scope;
 use self::shards::{SHARDS, spread};
 pub(super) use self::shards::{Shard, Shards, read, write};
 pub use self::together::{Holders, NUMBERS_AT_ONCE};
-use self::twins::Twins;
+use self::twins::{By, Twins};
 use super::search::{Finder, Keeper};
 use super::watches::Watches;
 use super::{Applied, Asked, Counts, Entry, Op, Peer, StoreError, TooManyWatches, Watch};
@@ -250,6 +250,9 @@ impl MemoryStore {
         let (at, mut shard) = self.shard_to_write(key);
         held.shards |= 1 << at;
         let title = self.watched_title(&shard, session, key).flatten();
+        if let Key::Rfc(number) = key {
+            note_twin(&shard, session, held, *number, file);
+        }
         // A title counts by itself, a file once under its name.
         if shard.add_file(session, key, file, peer) == Some(Was::Title) {
             self.release(held);
@@ -280,21 +283,21 @@ impl MemoryStore {
             }
         });
         if put.is_err() {
-            held.twins.add(hash, &file.name);
+            held.twins.add(By::Content(hash), &file.name);
             return;
         }
         if let Some(twin) = twin {
-            held.twins.add(hash, &twin);
+            held.twins.add(By::Content(hash), &twin);
         }
-        held.twins.remove(hash, &file.name);
+        held.twins.remove(By::Content(hash), &file.name);
     }
 
     /// Takes a file away from its content; another one of the session with that content takes its place.
     fn take_content_away(&self, session: SessionId, held: &mut Held, hash: Digest, file: &File) {
-        if held.twins.remove(hash, &file.name) {
+        if held.twins.remove(By::Content(hash), &file.name) {
             return;
         }
-        let next = held.twins.take_one(hash).and_then(|name| self.record_of(session, &name));
+        let next = held.twins.take_one(By::Content(hash)).and_then(|name| self.record_of(session, &name));
         let key = Key::Hash(hash);
         let (_, mut shard) = self.shard_to_write(&key);
         match next {
@@ -327,6 +330,16 @@ impl MemoryStore {
         Applied::Removed
     }
 
+    /// Another file of the session that has this number takes the place of what had it.
+    fn put_next(&self, session: SessionId, held: &mut Held, number: RfcNumber) {
+        let next = held.twins.take_one(By::Number(number)).and_then(|name| self.record_of(session, &name));
+        let Some((file, peer)) = next else { return };
+        let key = Key::Rfc(number);
+        let (_, mut shard) = self.shard_to_write(&key);
+        shard.add_file(session, &key, &file, &peer);
+        self.tell_keeper(&shard);
+    }
+
     /// Takes a file away from its keys, except for those that are kept.
     fn take_away(&self, session: SessionId, held: &mut Held, file: &File, kept: &[Key]) {
         for key in Said::keys(file).filter(|key| !kept.contains(key)) {
@@ -334,14 +347,23 @@ impl MemoryStore {
                 self.take_content_away(session, held, hash, file);
                 continue;
             }
+            if let Key::Rfc(number) = key
+                && held.twins.remove(By::Number(number), &file.name)
+            {
+                continue;
+            }
             let (at, mut shard) = self.shard_to_write(&key);
+            held.shards |= 1 << at;
             // Another file of the session may have taken the number over since.
             let same = |said| matches!(said, SaidRef::File(held) if held.name == file.name);
             if shard.get(session, &key).is_some_and(same) {
                 shard.remove(session, &key);
                 self.tell_keeper(&shard);
+                drop(shard);
+                if let Key::Rfc(number) = key {
+                    self.put_next(session, held, number);
+                }
             }
-            held.shards |= 1 << at;
         }
     }
 
@@ -495,6 +517,16 @@ fn worth(file: &File) -> (bool, bool) {
 }
 
 /// A file under its name.
+/// Remembers what another file of a session is about to replace under a number.
+fn note_twin(shard: &Shard, session: SessionId, held: &mut Held, number: RfcNumber, file: &File) {
+    if let Some(SaidRef::File(there)) = shard.get(session, &Key::Rfc(number))
+        && there.name != file.name
+    {
+        held.twins.add(By::Number(number), &there.name);
+    }
+    held.twins.remove(By::Number(number), &file.name);
+}
+
 fn file_entry(session: SessionId, (file, peer): Offer) -> Entry {
     Entry { key: Key::Name(Arc::clone(&file.name)), session, said: Said::File(file), peer }
 }

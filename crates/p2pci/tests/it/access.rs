@@ -275,7 +275,7 @@ fn w7_http_takes_a_token_as_bearer_and_as_password_and_shows_it_nowhere() {
     index.raw().ask(ping(&lister));
     let shown =
         index.wait_event("the ping in the log", |event| event["request"].to_string().contains("PING"));
-    assert!(shown.to_string().contains("p2pci_…"), "{shown}");
+    assert!(shown.to_string().contains("Bearer …"), "{shown}");
     let recent = http_with(index.port(), "/api/v1/status", &bearer(&lister));
     for token in [&lister, &getter] {
         let digits = &token["p2pci_".len()..];

@@ -48,7 +48,7 @@ impl<'a> Facts<'a> {
             key => shard.holders_after(key, None).take(SOURCES_WEIGHED).for_each(|record| {
                 // Who searches may be a member of nothing, and what is found is not asked twice.
                 if let SaidRef::File(file) = record.said
-                    && record.peer.claimed().private().is_none()
+                    && is_public(&record)
                 {
                     facts.take_file(file);
                 }
@@ -170,14 +170,17 @@ fn line_of(file: &File) -> FoundLine {
     }
 }
 
-/// Counts who has the content of a line, under whatever name.
+/// Counts who has the content of a line, under whatever name. Those whose files are private do not count: nobody is to learn of them.
 pub(super) fn count_sources(shards: &Shards, line: &mut FoundLine) {
     let Some(hash) = line.hash else { return };
-    let (mut all, mut complete) = (0, 0);
+    let (mut looked_at, mut all, mut complete) = (0, 0, 0);
     let mut visitor = |record: &Record<'_, Peer>| {
-        all += 1;
-        complete += usize::from(!matches!(record.said, SaidRef::File(file) if file.partial));
-        if all < SOURCES_WEIGHED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        looked_at += 1;
+        if is_public(record) {
+            all += 1;
+            complete += usize::from(!matches!(record.said, SaidRef::File(file) if file.partial));
+        }
+        if looked_at < SOURCES_WEIGHED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     shards.visit_holders(&Key::Hash(hash), None, &mut visitor);
     // They may all have gone since the line was made.
@@ -190,6 +193,10 @@ pub(super) fn sources(shards: &Shards, key: &TextKey) -> usize {
     let shard = shards.to_read(&key);
     match &key {
         Key::Rfc(number) => shard.numbered(*number, SessionId(0)).take(SOURCES_MAX).count(),
-        key => shard.holders_after(key, None).take(SOURCES_MAX).count(),
+        key => shard.holders_after(key, None).take(SOURCES_MAX).filter(is_public).count(),
     }
+}
+
+fn is_public(record: &Record<'_, Peer>) -> bool {
+    record.peer.claimed().private().is_none()
 }

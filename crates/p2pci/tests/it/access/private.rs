@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Tokens;
 use crate::world::v11::{Told, file, hash, hashed, lookup, with, with_body};
-use crate::world::{Index, PATIENCE, Raw, wait_for};
+use crate::world::{Index, PATIENCE, Raw, http_get, wait_for};
 
 /// Shows a token; gives the status.
 fn show(raw: &mut Raw, token: &str) -> u16 {
@@ -99,4 +99,24 @@ fn records_go_with_the_token_that_added_them_whatever_is_shown_after_it() {
     for (_raw, name) in &mut peers {
         wait_for(PATIENCE, "the records to go", || (!found(name)).then_some(()));
     }
+}
+
+#[test]
+fn who_has_something_in_private_is_not_counted_by_a_search_and_gives_no_digest() {
+    let tokens = Tokens::new();
+    let publisher = tokens.new_token("add", &[]);
+    let index = tokens.index(&["--anyone-can", "list,get"]);
+    let (mut hidden, mut open) = (index.raw(), index.raw());
+    let sha256 = json!({"sha256": "d".repeat(64)});
+    let secret = with(hashed("secret", 1, 'c'), sha256);
+    assert_eq!(add(&mut hidden, &publisher, "Private: team\r\n", &[secret]).object()["taken"], 1);
+    assert_eq!(add(&mut open, &publisher, "", &[hashed("probe", 1, 'c')]).object()["taken"], 1);
+    let found = wait_for(PATIENCE, "the search to know it", || {
+        let found = index.raw().ask_v11("SEARCH ALL P2P-CI/1.1\r\nQuery: probe\r\n\r\n").objects();
+        found.into_iter().next()
+    });
+    assert_eq!((&found["sources_in_all"], &found["complete"]), (&json!(1), &json!(1)), "{found}");
+    let described = http_get(index.port(), &format!("/hash/{}.meta4", hash('c')));
+    let described = String::from_utf8_lossy(&described.body).into_owned();
+    assert!(described.contains("<url") && !described.contains("<hash"), "{described}");
 }
