@@ -354,7 +354,8 @@ impl Desk {
         if self.shared.observer.wants_requests() {
             let (Said { status, records }, request) = (said, &request());
             let (status, records) = (status.as_str(), *records);
-            self.shared.observer.notice(&Notice::Request { source: self.source, request, status, records });
+            let (source, of_member) = (self.source, self.is_of_member());
+            self.shared.observer.notice(&Notice::Request { source, request, status, records, of_member });
         }
     }
 }

@@ -39,6 +39,8 @@ pub enum Notice<'a> {
         status: &'static str,
         /// Records in the answer; fewer than there are when the connection broke under it.
         records: usize,
+        /// It is a member of a group who asked, so it may be about what others are not to know of.
+        of_member: bool,
     },
     /// A request was refused.
     Refused {

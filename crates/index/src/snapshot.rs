@@ -100,8 +100,7 @@ impl Server {
     /// Sessions that have records, in the order of joining, as this requester sees them: at most `limit`, after a session.
     #[must_use]
     pub fn peers(&self, after: SessionId, limit: usize, requester: Requester) -> Vec<PeerRow> {
-        let view = self.view_of(requester);
-        let (held, now) = (self.store().sessions(after, limit), self.tick());
+        let (view, now) = (self.view_of(requester), self.tick());
         let row = |(session, records, peer): (SessionId, usize, Arc<Peer>)| PeerRow {
             session,
             host: view.host(session, &peer),
@@ -109,7 +108,18 @@ impl Server {
             records,
             sending: peer.sending(now),
         };
-        held.into_iter().map(row).collect()
+        let (mut rows, mut after) = (Vec::new(), after);
+        loop {
+            let held = self.store().sessions(after, limit);
+            let is_last = held.len() < limit;
+            let Some((last, ..)) = held.last() else { return rows };
+            after = *last;
+            let left = limit - rows.len();
+            rows.extend(held.into_iter().filter(|(.., peer)| view.sees(peer)).take(left).map(row));
+            if is_last || rows.len() >= limit {
+                return rows;
+            }
+        }
     }
 
     fn view_of(&self, requester: Requester) -> View {

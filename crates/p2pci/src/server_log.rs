@@ -213,7 +213,7 @@ impl Observer for ServerLog {
             Notice::Left { source, records, why, .. } => {
                 self.show_limited(&Event::Left { source, records, why: left_why(why) });
             }
-            Notice::Request { source, request, status, records } => {
+            Notice::Request { source, request, status, records, .. } => {
                 self.show_limited(&Event::Request { source, request, status, records });
             }
             Notice::Refused { source, refusal } => {

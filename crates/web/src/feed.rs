@@ -225,8 +225,10 @@ impl Observer for Feed {
         match *notice {
             Notice::Joined { source, .. } => self.write_down(&Happened::Joined { source }),
             Notice::Left { source, records, .. } => self.write_down(&Happened::Left { source, records }),
-            Notice::Request { source, request, status, records } => {
-                self.write_down(&Happened::Request { source, raw: request.raw, status, records });
+            Notice::Request { source, request, status, records, of_member } => {
+                // Whoever reads this may be a member of nothing.
+                let raw = if of_member { method(request.raw) } else { request.raw };
+                self.write_down(&Happened::Request { source, raw, status, records });
             }
             Notice::Refused { source, refusal } => {
                 let status = refusal.reason.status().as_str();
@@ -284,6 +286,11 @@ fn pause(viewers: usize) -> Duration {
 }
 
 /// Nothing panics while one of these is held, so a poisoned lock still holds what is true.
+/// The first word of a request.
+fn method(raw: &[u8]) -> &[u8] {
+    raw.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default()
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -28,6 +28,11 @@ impl Desk {
         self.shared.guard.is_some()
     }
 
+    /// Whether a member of a group is at the other end.
+    pub(super) fn is_of_member(&self) -> bool {
+        self.view.pass.as_ref().is_some_and(|pass| pass.grant().group.is_some())
+    }
+
     /// Whether this session may do something.
     pub(super) fn allows(&self, needed: Right) -> Result<(), Denied> {
         match &self.shared.guard {

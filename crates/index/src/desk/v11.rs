@@ -20,6 +20,7 @@ use proto::wire::v11::request::{Ask, Page, Target};
 use tokio::time::timeout_at;
 
 use super::Desk;
+use crate::notice::Notice;
 use crate::outlet::Outlet;
 use crate::store::{Applied, Op, Peer, Range};
 use crate::variants;
@@ -299,9 +300,9 @@ impl Desk {
 
     pub(super) fn note_v11(&self, request: &Request<'_>, status: Status, records: usize) {
         if self.shared.observer.wants_requests() {
-            let source = self.source;
+            let (source, of_member) = (self.source, self.is_of_member());
             let status = status.as_str();
-            self.shared.observer.notice(&crate::notice::Notice::Request { source, request, status, records });
+            self.shared.observer.notice(&Notice::Request { source, request, status, records, of_member });
         }
     }
 }

@@ -120,3 +120,24 @@ fn who_has_something_in_private_is_not_counted_by_a_search_and_gives_no_digest()
     let described = String::from_utf8_lossy(&described.body).into_owned();
     assert!(described.contains("<url") && !described.contains("<hash"), "{described}");
 }
+
+#[test]
+fn the_page_of_an_index_shows_neither_who_has_something_in_private_nor_what_members_ask() {
+    let tokens = Tokens::new();
+    let member = tokens.new_token("list,get,add", &["--group", "team"]);
+    let index = tokens.index(&["--anyone-can", "list,get"]);
+    let (mut hidden, mut open) = (index.raw(), index.raw());
+    assert_eq!(add(&mut hidden, &member, "Private: team\r\n", &[file("secret", 1)]).object()["taken"], 1);
+    let public: Vec<Value> = vec![file("probe", 1)];
+    assert_eq!(add(&mut open, &member, "", &public).object()["taken"], 1);
+    assert_eq!(ask(&mut open, &member, "LOOKUP FILE secret", "").status, 200);
+    assert_eq!(index.raw().ask_v11(lookup("FILE public%20question")).status, 404);
+    let peers = http_get(index.port(), "/api/v1/peers?limit=1").json();
+    assert_eq!((peers["peers"].as_array().unwrap().len(), &peers["next"]), (1, &Value::Null), "{peers}");
+    let recent = http_get(index.port(), "/api/v1/recent").json().to_string();
+    assert!(recent.contains("public%20question") && recent.contains("LOOKUP"), "{recent}");
+    assert!(!recent.contains("secret"), "{recent}");
+    index.wait_event("the whole of it in the log", |event| {
+        event["request"].to_string().contains("FILE secret")
+    });
+}
