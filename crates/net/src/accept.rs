@@ -211,7 +211,8 @@ where
     fn new(policy: Policy, observer: Arc<dyn AcceptObserver>, handler: H, stop: StopSignal) -> Self {
         Self {
             permits: Permits::new(policy.connections_max, policy.per_address_max),
-            unproven: Unproven::new(UNPROVEN_MAX, policy.refusal),
+            // A door that those who are silent could fill would stay shut: they wait without a deadline.
+            unproven: Unproven::new(UNPROVEN_MAX.min((policy.connections_max / 2).max(1)), policy.refusal),
             policy,
             observer,
             handler,
@@ -402,7 +403,7 @@ async fn hear(arrival: &mut Arrival, observer: &dyn AcceptObserver, stop: &StopS
             may_go = false;
             continue;
         }
-        let reason = RefusedReason::MadeRoom { max: UNPROVEN_MAX };
+        let reason = RefusedReason::MadeRoom { max: arrival.place.max() };
         observer.notice(AcceptNotice::Refused { source: arrival.source, reason });
         // It has said nothing, so nothing unread turns this close into a reset.
         drop(arrival.stream.send_now(arrival.place.refusal()));
@@ -432,7 +433,7 @@ async fn secure(
         shaken = tls.accept(stream, opened.bytes, left) => shaken,
         () = too_late(stop) => return None,
         () = place.told_to_go() => {
-            let reason = RefusedReason::MadeRoom { max: UNPROVEN_MAX };
+            let reason = RefusedReason::MadeRoom { max: place.max() };
             observer.notice(AcceptNotice::Refused { source, reason });
             return None;
         }

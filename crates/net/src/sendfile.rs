@@ -91,7 +91,7 @@ fn told(error: io::Error) -> SendFileError {
     match Errno::from_io_error(&error) {
         Some(Errno::AGAIN) => SendFileError::Write(WriteError::Stalled),
         // Of the two ends only the disk has these.
-        Some(Errno::IO | Errno::NOMEM | Errno::STALE | Errno::UCLEAN) => SendFileError::Read(error),
+        Some(Errno::IO | Errno::STALE | Errno::UCLEAN) => SendFileError::Read(error),
         _ => SendFileError::Write(WriteError::Io(error)),
     }
 }

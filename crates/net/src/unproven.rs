@@ -73,6 +73,11 @@ impl Place {
         self.0.all.refusal
     }
 
+    /// How many there may be.
+    pub(crate) fn max(&self) -> usize {
+        self.0.all.waiting().max
+    }
+
     /// Resolves when it has to go. Safe to cancel.
     pub(crate) fn told_to_go(&mut self) -> impl Future<Output = ()> {
         // The other end is dropped only by this place itself, so whatever comes is the word.

@@ -1,6 +1,6 @@
 //! Fetches a file by its hash: verified block by block, from several sources at once, and continued where it stopped.
 //!
-//! What is verified lies in `NAME.part`, and `NAME.part.journal` says which blocks these are; a process that dies loses at most
+//! What is verified lies in `NAME.p2pci-part`, and `NAME.p2pci-part.journal` says which blocks these are; a process that dies loses at most
 //! the block that each source was just sending. The file gets its name only when every block is there, on the disk.
 //!
 //! * `partial`: the part and its journal.

@@ -15,9 +15,9 @@ use crate::files::{self, Folder, Target};
 /// Longest file name of usual file systems, in bytes.
 const NAME_BYTES_MAX: usize = 255;
 /// What a part's name ends in.
-const PART: &[u8] = b".part";
+const PART: &[u8] = b".p2pci-part";
 /// What the name of a part's journal ends in.
-const JOURNAL: &[u8] = b".part.journal";
+const JOURNAL: &[u8] = b".p2pci-part.journal";
 /// Hexadecimal digits of what is made of a name that gets too long.
 const NUMBER: usize = 16;
 /// How often a name may change its meaning under our hands before we call it busy.
@@ -135,6 +135,8 @@ impl Landing {
             }
             match (self.existing()?, &self.part_name) {
                 (Some(existing), _) if files::same_content(&existing, part)? => {
+                    // It stands for the part, which was durable and goes.
+                    files::sync(&existing)?;
                     self.keep = false;
                     return Ok(Settled::Same);
                 }
@@ -215,7 +217,7 @@ mod tests {
     fn a_name_keeps_all_of_itself_where_that_fits() {
         for length in [1, 100, NAME_BYTES_MAX - PART.len()] {
             let name = "a".repeat(length);
-            assert_eq!(beside(OsStr::new(&name), PART), *format!("{name}.part"));
+            assert_eq!(beside(OsStr::new(&name), PART), *format!("{name}.p2pci-part"));
         }
     }
 
@@ -229,7 +231,10 @@ mod tests {
             );
         }
         let kept = "a".repeat(255 - PART.len() - 17);
-        assert_eq!(beside(OsStr::new(&"a".repeat(255)), PART), *format!("{kept}-3486a9528b3abb15.part"));
+        assert_eq!(
+            beside(OsStr::new(&"a".repeat(255)), PART),
+            *format!("{kept}-3486a9528b3abb15.p2pci-part")
+        );
         let name = beside(OsStr::new(&"ü".repeat(127)), PART);
         assert!(name.len() <= NAME_BYTES_MAX && name.to_str().is_some(), "{name:?}");
         // Where no character begins nothing of it is kept.

@@ -153,8 +153,9 @@ impl Pages {
                 if self.bytes > LIST_BYTES_MAX {
                     return Err(QueryError::TooLong);
                 }
-                // A page that ends where it began would be asked for without end.
-                if let Some(next) = told.cursor.filter(|next| page.cursor.as_ref() != Some(next)) {
+                // A page that ends where it began, or has nothing, would be asked for without end.
+                let is_further = |next: &String| page.cursor.as_ref() != Some(next) && !told.body.is_empty();
+                if let Some(next) = told.cursor.clone().filter(is_further) {
                     page.cursor = Some(next);
                     self.page = Some(page);
                 }

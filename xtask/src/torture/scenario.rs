@@ -232,7 +232,7 @@ fn strays(desk: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(desk)? {
         let path = entry?.path();
-        if path.to_string_lossy().contains(".part") {
+        if path.to_string_lossy().contains(".p2pci-part") {
             found.push(path);
         }
     }

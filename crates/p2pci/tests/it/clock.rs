@@ -81,7 +81,9 @@ fn i11_a_wall_clock_that_jumps_by_years_ends_no_wait_and_loses_no_record() {
     let mut get = p2pci(["get", "some/large", "--no-upload", "--server", &index.address()]);
     get.current_dir(here.path());
     let mut get = Process::start(clock.on(get));
-    wait_for(PATIENCE, "the download to begin", || here.path().join("large.part").exists().then_some(()));
+    wait_for(PATIENCE, "the download to begin", || {
+        here.path().join("large.p2pci-part").exists().then_some(())
+    });
     let before = index.status();
 
     // Ahead and behind, by an hour, a day and a bit, and years; before 1970 as well.

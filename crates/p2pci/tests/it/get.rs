@@ -195,7 +195,7 @@ fn an_interrupted_download_exits_130_and_leaves_no_part() {
         command.current_dir(here.path());
         let mut getting = Process::start(command);
         wait_for(PATIENCE, "a part file", || {
-            names_in(here.path()).into_iter().find(|name| name.ends_with(".part"))
+            names_in(here.path()).into_iter().find(|name| name.ends_with(".p2pci-part"))
         });
         getting.signal(signal);
         assert_eq!(getting.exit_code(PATIENCE), Some(130));

@@ -66,11 +66,11 @@ impl Download {
     }
 
     fn part(&self) -> PathBuf {
-        self.here.path().join("file.part")
+        self.here.path().join("file.p2pci-part")
     }
 
     fn journal(&self) -> PathBuf {
-        self.here.path().join("file.part.journal")
+        self.here.path().join("file.p2pci-part.journal")
     }
 
     /// The blocks that the journal holds as verified.

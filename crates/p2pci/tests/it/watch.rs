@@ -61,7 +61,7 @@ fn fetch_until(stop: &std::sync::atomic::AtomicBool, server: &str) -> (Vec<Finis
         let here = empty_folder();
         rounds.push(run_in(here.path(), ["get", "-r", "live", "--server", server]));
         for path in crate::places::everything_in(here.path()) {
-            let is_final = !path.ends_with('/') && !path.contains(".part");
+            let is_final = !path.ends_with('/') && !path.contains(".p2pci-part");
             if is_final {
                 hashes.push(hash_of(fs::read(here.path().join(&path)).unwrap()));
             }

@@ -129,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rfc1.txt");
         let unfinished = part(&path, false, b"abc");
-        assert_eq!(names(folder.path()), ["rfc1.txt.part"]);
+        assert_eq!(names(folder.path()), ["rfc1.txt.p2pci-part"]);
         drop(unfinished);
         assert!(names(folder.path()).is_empty());
         let fetched = part(&path, false, b"abc").finish().unwrap();
@@ -162,7 +162,11 @@ mod tests {
         let path = folder.path().join("rfc1.txt");
         let first = part(&path, false, b"abc");
         assert!(matches!(Part::begin(&target(&path, false)), Err(FetchError::Busy { .. })));
-        assert_eq!(names(folder.path()), ["rfc1.txt.part"], "the loser must not remove the winner's part");
+        assert_eq!(
+            names(folder.path()),
+            ["rfc1.txt.p2pci-part"],
+            "the loser must not remove the winner's part"
+        );
         first.finish().unwrap();
         assert!(Part::begin(&target(&path, false)).is_ok());
     }
@@ -171,7 +175,7 @@ mod tests {
     fn what_a_dead_download_left_is_not_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rfc1.txt");
-        std::fs::write(folder.path().join("rfc1.txt.part"), "a long rest of an earlier life").unwrap();
+        std::fs::write(folder.path().join("rfc1.txt.p2pci-part"), "a long rest of an earlier life").unwrap();
         part(&path, false, b"abc").finish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"abc");
     }
@@ -185,7 +189,7 @@ mod tests {
         }
         let victim = folder.path().join("victim");
         std::fs::write(&victim, "kept").unwrap();
-        std::os::unix::fs::symlink(&victim, folder.path().join("rfc1.txt.part")).unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join("rfc1.txt.p2pci-part")).unwrap();
         let begun = Part::begin(&target(&folder.path().join("rfc1.txt"), false));
         assert!(matches!(begun, Err(FetchError::Disk { .. })), "{begun:?}");
         assert_eq!(std::fs::read(&victim).unwrap(), b"kept");

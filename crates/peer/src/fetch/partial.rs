@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use net::machine;
 use proto::limits::RESERVE_MAX;
@@ -60,7 +61,9 @@ impl Partial {
         landing.keep(begun_before);
         if let Some(existing) = landing.existing().map_err(landing_error)? {
             if hash_of(&existing).map_err(disk)? == root {
-                // A download that died after it gave the name may have left it to the next one to make that durable.
+                // A download that died after it gave the name may have left it to the next one to make that durable, and whoever else
+                // put the content there may have left that too.
+                files::sync(&existing).map_err(disk)?;
                 landing.sync().map_err(disk)?;
                 landing.keep(false);
                 // A rest of a download that died after its last step; most often there is none.
@@ -307,12 +310,13 @@ fn change_time(file: &File) -> io::Result<ChangeTime> {
     Ok(ChangeTime(i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec())))
 }
 
-/// Which run of the machine this is; where the system does not say, all of them are one.
+/// Which run of the machine this is; where the system does not say, each moment is another one.
 fn boot() -> Boot {
     if let Some(machine) = machine::current() {
         return Boot(machine.run());
     }
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    Boot(u128::from_str_radix(&digits, 16).unwrap_or(0).to_be_bytes())
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    Boot(u128::from_str_radix(&digits, 16).unwrap_or_else(|_| now()).to_be_bytes())
 }

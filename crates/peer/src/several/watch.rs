@@ -128,7 +128,7 @@ type Record = (Option<String>, Option<u32>, String, u16);
 #[derive(Debug, Default)]
 struct State {
     /// A bit for each index at which it is there.
-    there: u32,
+    there: u64,
     /// What was told last; `None` that it is gone.
     last: Option<RecordLine>,
 }
@@ -138,7 +138,7 @@ const KNOWN_MAX: usize = 16 * WATCH_HELD;
 
 impl Known {
     fn is_news(&mut self, at: usize, change: &Change) -> bool {
-        let bit = 1 << at;
+        let bit = 1_u64 << at;
         if self.0.len() >= KNOWN_MAX {
             self.0.retain(|_, state| state.there != 0);
             if self.0.len() >= KNOWN_MAX {
@@ -170,7 +170,7 @@ impl Known {
 
     /// What this index has is not known any more.
     fn forget(&mut self, at: usize) {
-        self.0.values_mut().for_each(|state| state.there &= !(1 << at));
+        self.0.values_mut().for_each(|state| state.there &= !(1_u64 << at));
     }
 }
 

@@ -34,7 +34,7 @@ const KEYS: &[&str] = &[
     ".htpasswd",
 ];
 /// Names of files that are still being fetched, by us or by others.
-const UNFINISHED: &[&str] = &["*.part", "*.part.journal", "*.crdownload"];
+const UNFINISHED: &[&str] = &["*.p2pci-part", "*.p2pci-part.journal", "*.part", "*.crdownload"];
 
 /// Why something is not shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

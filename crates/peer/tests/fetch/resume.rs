@@ -44,7 +44,7 @@ async fn a_download_that_was_given_up_goes_on() {
     let mut verified = 0;
     for _ in 0..3 {
         verified += cut_at(&place, &content, 3 * BLOCK).await;
-        assert_eq!(place.names(), ["file.part", "file.part.journal"]);
+        assert_eq!(place.names(), ["file.p2pci-part", "file.p2pci-part.journal"]);
     }
     let fetched = go_on(&place, &content).await;
     // What was verified counts, though it was not told any more.

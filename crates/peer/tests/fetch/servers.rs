@@ -307,11 +307,11 @@ impl Place {
     }
 
     pub(crate) fn part(&self) -> PathBuf {
-        self.path().join("file.part")
+        self.path().join("file.p2pci-part")
     }
 
     pub(crate) fn journal(&self) -> PathBuf {
-        self.path().join("file.part.journal")
+        self.path().join("file.p2pci-part.journal")
     }
 
     pub(crate) fn names(&self) -> Vec<String> {

@@ -105,7 +105,7 @@ async fn a_liar_alone_is_named_and_what_was_right_stays() {
         panic!("{failed:?}");
     };
     assert!(*peer == liar.peer && failed.is_source_fault());
-    assert_eq!(place.names(), ["file.part", "file.part.journal"]);
+    assert_eq!(place.names(), ["file.p2pci-part", "file.p2pci-part.journal"]);
     let good = Server::start(&content, Nature::Good).await;
     let fetched = place.fetch(&content, &[&good]).await.unwrap();
     assert!(

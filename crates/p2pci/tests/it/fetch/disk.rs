@@ -102,7 +102,7 @@ fn small_files_that_find_the_disk_full_say_so_and_leave_nothing() {
     let index = index_v11::telling(&[], &records);
     let server = index.address();
     let script = "mount -t tmpfs -o size=3m none \"$1\" && cd \"$1\" || exit 99; shift; \"$0\" \"$@\"; \
-                  echo \"code $?\"; find . -type f -size -1024k; find . -name '*.part*'";
+                  echo \"code $?\"; find . -type f -size -1024k; find . -name '*.p2pci-part*'";
     let Some(got) = mounted(test, script, &["get", "-r", "f", "--json", "--server", &server]) else { return };
     let (text, said) = (got.text(), &got.stderr);
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('{')).collect();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::proxy::Proxy;
-use super::{CHECKING, Download, uploaded};
+use super::{Download, uploaded};
 use crate::world::{BLOCK, PATIENCE, Sharer, wait_for};
 
 /// How often the downloader is killed.
@@ -42,7 +42,6 @@ fn twenty_kills_of_the_downloader_refetch_at_most_a_block_each() {
             std::thread::sleep(Duration::from_micros(200));
         }
         getting.kill();
-        assert!(!getting.stderr().contains(CHECKING), "kill {kill}: what is verified is not read again");
         assert!(download.verified_bytes() >= verified, "kill {kill}: nothing that was verified is lost");
         let came = proxy.passed() - passed;
         let kept = download.verified_bytes() - verified;
@@ -53,7 +52,6 @@ fn twenty_kills_of_the_downloader_refetch_at_most_a_block_each() {
     let last = download.run(Some(&proxy.address()));
     let told = download.whole(&last);
     assert_eq!(told.resumed, resumed, "all that was verified counts");
-    assert!(!last.stderr.contains(CHECKING), "{}", last.stderr);
     refetched.push((proxy.passed() - passed).saturating_sub(told.fetched + list_bytes));
     eprintln!("bytes that came in vain, kill by kill: {refetched:?}");
     // On a busy machine a block may come before the one before it is on the disk: then one kill costs both.

@@ -10,6 +10,9 @@ use crate::fetch::partial::hash_of;
 use crate::fetch::{FetchError, Request};
 use crate::files::{self, Folder};
 
+/// Files that are open at once to be made durable.
+const OPEN_AT_ONCE: usize = 256;
+
 /// What was found of a file: its length in bytes where its content is there already.
 pub(super) type Here = Result<Option<u64>, FetchError>;
 
@@ -36,16 +39,30 @@ pub(super) fn look_at_all(requests: Vec<(usize, Request)>) -> Vec<(usize, Reques
     requests.into_iter().zip(found).map(|((at, request), here)| (at, request, here)).collect()
 }
 
-/// A download that died after it gave names may have left it to the next one to make them durable.
+/// A download that died after it gave names may have left it to the next one to make them durable, and whoever else put contents
+/// there may have left that too.
 fn make_durable(requests: &[(usize, Request)], found: &mut [Here]) {
     let is_here = |found: &Here| matches!(found, Ok(Some(_)));
     let here = requests.iter().zip(found.iter()).filter(|(_, found)| is_here(found));
-    let folders: BTreeSet<&Path> = here.map(|((_, request), _)| folder(request)).collect();
-    let opened: io::Result<Vec<Folder>> = folders.into_iter().map(Folder::open).collect();
-    let Err(error) = opened.and_then(|folders| files::sync_folders(folders.iter())) else { return };
+    let here: Vec<&Request> = here.map(|((_, request), _)| request).collect();
+    let Err(error) = sync_contents(&here).and_then(|()| sync_names(&here)) else { return };
     for ((_, request), found) in requests.iter().zip(found).filter(|(_, found)| is_here(found)) {
         *found = Err(FetchError::disk(&request.target, again(&error)));
     }
+}
+
+fn sync_contents(here: &[&Request]) -> io::Result<()> {
+    // Few are open at once, and of many one of each lot stands for its file system.
+    here.chunks(OPEN_AT_ONCE).try_for_each(|some| {
+        let opened: io::Result<Vec<File>> = some.iter().map(|request| File::open(&request.target)).collect();
+        files::sync_all(opened?.iter())
+    })
+}
+
+fn sync_names(here: &[&Request]) -> io::Result<()> {
+    let folders: BTreeSet<&Path> = here.iter().map(|request| folder(request)).collect();
+    let opened: io::Result<Vec<Folder>> = folders.into_iter().map(Folder::open).collect();
+    files::sync_folders(opened?.iter())
 }
 
 fn folder(request: &Request) -> &Path {

@@ -140,7 +140,7 @@ mod tests {
         notes.done(3, &part).unwrap();
         for at in 1..5 {
             let write = || {
-                assert_eq!(trusted(elsewhere), (true, vec![3]), "somebody of ours writes");
+                assert_eq!(trusted(elsewhere), (false, vec![3]), "whoever writes is not known");
                 part.write_all_at(b"y", at)
             };
             notes.around(&part, write).unwrap();

@@ -22,6 +22,8 @@ const REST: Duration = Duration::from_secs(2);
 const NEWCOMER: Duration = Duration::from_secs(2);
 /// Who waits for longer comes in beside them too, one at each look.
 const OVERDUE: Duration = Duration::from_secs(5);
+/// From so many networks on those are forgotten of which nothing counts any more.
+const NETWORKS_KEPT: usize = 1024;
 
 /// A place in the queue: its round, and a number that no other one has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -198,6 +200,9 @@ impl Turns {
 
     fn start(&mut self, network: IpAddr, now: Instant) {
         self.running += 1;
+        if self.networks.len() >= NETWORKS_KEPT {
+            self.networks.retain(|_, network| !network.is_forgotten(now));
+        }
         let entry = self.networks.entry(network).or_default();
         entry.running += 1;
         entry.served_at = Some(now);
